@@ -1,0 +1,178 @@
+"""How large a network will be: shapes, weights and memory by arithmetic, without Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from automl_pheno.errors import InfeasibleError
+from automl_pheno.space.config import ConvBlock, DenseBlock, FitConfig, FlattenBlock, GateBlock, ModelConfig
+
+CHANNELS = {"sequence": 4, "genotype": 1}
+"""Values a position: A, C, G, T of a sequence; the dosage of a genotype."""
+_BYTES = 4  # float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSize:
+    """One layer.
+
+    Attributes
+    ----------
+    name
+        Block and layer, ``trunk.0.conv``; blocks are counted with repeats expanded.
+    shape
+        Output of one sample: (positions, channels) or (features,).
+    weights
+        Trainable weights.
+    non_trainable
+        Moving means and variances of batch normalisation.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    weights: int = 0
+    non_trainable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSize:
+    """Size of one network for one input width.
+
+    Attributes
+    ----------
+    layers
+        Convolutions and dense layers, the single output included.
+    weights, non_trainable
+        Sums over `table`; equal to Keras' counts.
+    activations
+        Values that all layers put out for one sample, the input included.
+    memory_bytes
+        Estimate for one training batch in float32: activations and their gradients, weights, their gradients
+        and the optimizer's state. The framework's own needs come on top.
+    table
+        Every layer that has weights or changes the shape, from input to output.
+    """
+
+    layers: int
+    weights: int
+    non_trainable: int
+    activations: int
+    memory_bytes: int
+    table: tuple[LayerSize, ...]
+
+
+def network_size(config: ModelConfig, width: int, *, max_weights: int | None = None) -> NetworkSize:
+    """Return the size of the network for inputs of `width` bp or variants.
+
+    Parameters
+    ----------
+    max_weights
+        Refuse a network with more trainable weights.
+
+    Raises
+    ------
+    InfeasibleError
+        The configuration cannot become a network for this width; the message says which block and why.
+    """
+    if width < 1:
+        msg = f"the input must be at least 1 position wide, got {width}"
+        raise InfeasibleError(msg)
+    shape: tuple[int, ...] = (width, CHANNELS[config.input])
+    table: list[LayerSize] = []
+    for number, block in enumerate(config.trunk):
+        path = f"trunk.{number}"
+        if len(shape) == 1:
+            msg = f"{path}: {block.block} cannot follow {config.trunk[number - 1].block}, which leaves no positions"
+            raise InfeasibleError(msg)
+        if isinstance(block, ConvBlock):
+            table += _conv(block, path, shape[0], shape[1])
+        elif isinstance(block, GateBlock):
+            layer = LayerSize(name=f"{path}.gate", shape=shape, weights=shape[0], non_trainable=2 * shape[0])
+            table.append(layer)
+        elif isinstance(block, FlattenBlock):
+            table.append(LayerSize(name=f"{path}.flatten", shape=(shape[0] * shape[1],)))
+        else:
+            table.append(LayerSize(name=f"{path}.global_pool", shape=(shape[1],)))
+        shape = table[-1].shape
+    if len(shape) != 1:
+        msg = (
+            f"trunk.{len(config.trunk) - 1}: the trunk must end in flatten or global_pool, got {config.trunk[-1].block}"
+        )
+        raise InfeasibleError(msg)
+    for number, dense in enumerate(config.head):
+        table += _dense(dense, f"head.{number}", shape[0])
+        shape = table[-1].shape
+    table.append(LayerSize(name="output", shape=(1,), weights=shape[0] + 1))
+    size = _summed(table, config, width)
+    if max_weights is not None and size.weights > max_weights:
+        msg = f"the network has {size.weights:,} weights, more than the limit of {max_weights:,}"
+        raise InfeasibleError(msg)
+    return size
+
+
+def _conv(block: ConvBlock, path: str, length: int, channels: int) -> list[LayerSize]:
+    if block.stride > 1 and block.dilation > 1:
+        msg = f"{path}: dilation {block.dilation} needs stride 1, got stride {block.stride}"
+        raise InfeasibleError(msg)
+    span = block.dilation * (block.kernel_size - 1) + 1
+    if span > length:
+        dilated = f" with dilation {block.dilation}" if block.dilation > 1 else ""
+        msg = (
+            f"{path}: kernel_size {block.kernel_size}{dilated} needs {span} positions, "
+            f"the input to this block has {length}"
+        )
+        raise InfeasibleError(msg)
+    kept = length if block.padding == "same" else length - span + 1
+    length = -(-kept // block.stride)
+    shape = (length, block.filters)
+    table = [
+        LayerSize(name=f"{path}.conv", shape=shape, weights=(block.kernel_size * channels + 1) * block.filters),
+        *_normalization(block, path, shape),
+    ]
+    if block.pooling != "none":
+        if block.pool_size > length:
+            msg = f"{path}: pool_size {block.pool_size} is more than the {length} positions the convolution leaves"
+            raise InfeasibleError(msg)
+        table.append(LayerSize(name=f"{path}.pool", shape=(length // block.pool_size, block.filters)))
+    return table
+
+
+def _dense(block: DenseBlock, path: str, features: int) -> list[LayerSize]:
+    shape = (block.units,)
+    layer = LayerSize(name=f"{path}.dense", shape=shape, weights=(features + 1) * block.units)
+    return [layer, *_normalization(block, path, shape)]
+
+
+def _normalization(block: ConvBlock | DenseBlock, path: str, shape: tuple[int, ...]) -> list[LayerSize]:
+    if block.normalization == "none":
+        return []
+    moving = 2 * shape[-1] if block.normalization == "batch" else 0
+    return [LayerSize(name=f"{path}.normalization", shape=shape, weights=2 * shape[-1], non_trainable=moving)]
+
+
+def _summed(table: list[LayerSize], config: ModelConfig, width: int) -> NetworkSize:
+    weights = sum(layer.weights for layer in table)
+    non_trainable = sum(layer.non_trainable for layer in table)
+    activations = width * CHANNELS[config.input] + sum(_values(layer.shape) for layer in table)
+    copies = 2 + _optimizer_slots(config.fit)
+    memory = _BYTES * (2 * activations * config.fit.batch_size + copies * weights + non_trainable)
+    return NetworkSize(
+        layers=sum(layer.name.endswith((".conv", ".dense")) for layer in table) + 1,
+        weights=weights,
+        non_trainable=non_trainable,
+        activations=activations,
+        memory_bytes=memory,
+        table=tuple(table),
+    )
+
+
+def _values(shape: tuple[int, ...]) -> int:
+    return shape[0] if len(shape) == 1 else shape[0] * shape[1]
+
+
+def _optimizer_slots(fit: FitConfig) -> int:
+    """Return how many values the optimizer keeps for each weight."""
+    if fit.optimizer in ("adam", "adamw"):
+        return 2
+    momentum = int(fit.momentum > 0)
+    return momentum if fit.optimizer == "sgd" else 1 + momentum
