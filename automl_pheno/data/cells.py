@@ -1,0 +1,223 @@
+"""Tables of text cells, and which of their columns are numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from automl_pheno.data.dataset import FloatArray, StrArray
+from automl_pheno.data.source import Source
+from automl_pheno.errors import DataError, known_names
+
+MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", ".")
+"""Cells that mean "no value" unless the caller says otherwise."""
+
+ID_NAMES = (
+    "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
+    "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",
+)  # fmt: skip
+"""Column names, in lower case, that are taken for the sample id; the first that the file has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as text.
+
+    Attributes
+    ----------
+    path
+        The file.
+    lines
+        Line number of each row, counting from 1.
+    cells
+        Column name -> cells, stripped of surrounding blanks.
+    """
+
+    path: Path
+    lines: list[int]
+    cells: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def without(self, names: Collection[str]) -> Table:
+        """Return the table without the columns `names`."""
+        kept = {name: cells for name, cells in self.cells.items() if name not in names}
+        return Table(path=self.path, lines=self.lines, cells=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Columns of a table as values; all frames have the ids as index.
+
+    Attributes
+    ----------
+    traits
+        Numeric columns, float64, NaN is missing.
+    columns
+        Every column: integers, floats or text; None or NaN is missing.
+    unusable
+        Column -> why it cannot be a trait, with file, line and cell.
+    """
+
+    traits: pd.DataFrame
+    columns: pd.DataFrame
+    unusable: dict[str, str]
+
+
+def checked_records(source: Source, delimiter: str) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
+    """Return the header and the rows below it with their line numbers.
+
+    Raises
+    ------
+    DataError
+        A column without a name (save the first), two of one name, or, while iterating, a row whose number
+        of columns differs from the header's.
+    """
+    records = source.records(delimiter)
+    line, first = next(records)
+    header = tuple(name.strip() for name in first)
+    seen: dict[str, int] = {}
+    for number, name in enumerate(header, start=1):
+        if not name and number > 1:
+            msg = f"{source.at(line)}: column {number} has no name"
+            raise DataError(msg)
+        if name in seen:
+            msg = f"{source.at(line)}: columns {seen[name]} and {number} have the same name {name!r}"
+            raise DataError(msg)
+        seen[name] = number
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        for number, row in records:
+            if len(row) != len(header):
+                msg = f"{source.at(number)}: expected {len(header)} columns as in the header, got {len(row)}"
+                raise DataError(msg)
+            yield number, row
+
+    return header, rows()
+
+
+def read_table(source: Source, delimiter: str) -> Table:
+    """Read a whole table.
+
+    Raises
+    ------
+    DataError
+        As `checked_records`, or there is no row below the header.
+    """
+    header, records = checked_records(source, delimiter)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for line, row in records:
+        lines.append(line)
+        rows.append([cell.strip() for cell in row])
+    if not rows:
+        msg = f"{source.path}: only a header and no rows"
+        raise DataError(msg)
+    return Table(
+        path=source.path, lines=lines, cells=dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+    )
+
+
+def find_id_column(header: Sequence[str], id_column: str | None, path: Path) -> str | None:
+    """Return `id_column`, else the column with a name that means "id", else None."""
+    if id_column is not None:
+        if id_column not in header:
+            msg = f"{path}: no id column {id_column!r}; {known_names(id_column, header)}"
+            raise DataError(msg)
+        return id_column
+    lower = {name.lower(): name for name in reversed(header)}
+    return next((lower[name] for name in ID_NAMES if name in lower), None)
+
+
+def check_ids(ids: Sequence[str], lines: Sequence[int], path: Path, column: str) -> StrArray:
+    """Return `ids` as an array.
+
+    Raises
+    ------
+    DataError
+        An empty id, or one id in two rows; both lines are named.
+    """
+    first: dict[str, int] = {}
+    for name, line in zip(ids, lines, strict=True):
+        if not name:
+            msg = f"{path}:{line}: the id in column {column!r} is empty"
+            raise DataError(msg)
+        if name in first:
+            msg = (
+                f"{path}:{line}: id {name!r} is already in line {first[name]}; ids in column {column!r} must be "
+                "unique (id_column names another)"
+            )
+            raise DataError(msg)
+        first[name] = line
+    return np.array(ids, dtype=np.str_)
+
+
+def parse_number(text: str) -> float:
+    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000``."""
+    if "_" in text:
+        msg = f"not a number: {text!r}"
+        raise ValueError(msg)
+    return float(text)
+
+
+def to_frames(table: Table, ids: StrArray, missing: Collection[str]) -> Frames:
+    """Split the columns of `table` into numeric ones and the others.
+
+    A column is numeric if each cell is a finite number or missing, and at least one is a number. The first
+    cell that breaks this is remembered, not raised: most such columns are no traits.
+    """
+    index = pd.Index(ids, name="id")
+    traits: dict[str, FloatArray] = {}
+    columns: dict[str, object] = {}
+    unusable: dict[str, str] = {}
+    for name, cells in table.cells.items():
+        values = _numbers(cells, missing)
+        if isinstance(values, int):
+            cell = cells[values]
+            rule = "is not finite" if _is_number(cell) else "is not numeric"
+            unusable[name] = f"{rule}: {table.path}:{table.lines[values]}: {cell!r}"
+        elif np.isnan(values).all():
+            unusable[name] = f"has no values in {table.path}"
+        else:
+            traits[name] = values
+            whole = bool(np.all(np.isfinite(values)) and np.all(values == np.rint(values)))
+            small = whole and bool(np.abs(values).max() < 2**53)
+            columns[name] = values.astype(np.int64) if small else values
+            continue
+        columns[name] = pd.Series([None if cell in missing else cell for cell in cells], index=index, dtype=object)
+    return Frames(
+        traits=pd.DataFrame(traits, index=index, dtype=np.float64),
+        columns=pd.DataFrame(columns, index=index),
+        unusable=unusable,
+    )
+
+
+def _numbers(cells: Sequence[str], missing: Collection[str]) -> FloatArray | int:
+    """Return the values, or the row of the first cell that is neither missing nor a finite number."""
+    values = np.empty(len(cells), dtype=np.float64)
+    for row, cell in enumerate(cells):
+        if cell in missing:
+            values[row] = math.nan
+            continue
+        try:
+            number = parse_number(cell)
+        except ValueError:
+            return row
+        if math.isinf(number):
+            return row
+        values[row] = number
+    return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        parse_number(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,163 @@
+"""A text file, plain or gzip: its lines, its hash, and errors that say where."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from automl_pheno.errors import DataError
+
+_GZIP = b"\x1f\x8b"
+_DELIMITERS = (",", "\t", ";")
+_PREVIEW_ROWS = 200
+_PREVIEW_CELLS = 50_000  # of a wide table fewer rows tell enough
+_NO_TABLE = (">", "@", "##")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The beginning of a file, from which its format is recognised.
+
+    Attributes
+    ----------
+    first_line
+        The first line that is not blank, without its end; "" for an empty file.
+    delimiter
+        Comma, tab or semicolon: the one that splits the first line into most fields.
+    header
+        Fields of the first line; empty for FASTA and other formats that are no tables.
+    rows
+        The first rows below it that have as many fields, at most 200.
+    """
+
+    first_line: str
+    delimiter: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read. Gzip is recognised by its first two bytes, not by the name."""
+
+    path: Path
+
+    def at(self, line: int) -> str:
+        """Return ``file:line``."""
+        return f"{self.path}:{line}"
+
+    def check(self) -> None:
+        """Raise DataError unless this is a readable, non-empty file of text."""
+        if self.path.is_dir():
+            msg = f"{self.path}: is a folder, not a file"
+            raise DataError(msg)
+        if not self.path.exists():
+            msg = f"{self.path}: no such file"
+            raise DataError(msg)
+        with self._reading() as stream:
+            head = stream.read(4096)
+        if not head.strip():
+            msg = f"{self.path}: the file is empty"
+            raise DataError(msg)
+        if b"\x00" in head:
+            msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
+            raise DataError(msg)
+
+    def lines(self) -> Iterator[str]:
+        """Yield each line with its end; a byte order mark is dropped."""
+        with self._reading() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            try:
+                for number, line in enumerate(text, start=1):
+                    if "\x00" in line:
+                        msg = f"{self.at(number)}: a NUL byte; the file is binary or damaged"
+                        raise DataError(msg)
+                    yield line
+            except UnicodeDecodeError as error:
+                msg = f"{self.at(self._bad_line())}: not UTF-8 text (byte 0x{error.object[error.start]:02x})"
+                raise DataError(msg) from None
+
+    def records(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the line number and the fields of each record that is not blank; quotes may span lines."""
+        reader = csv.reader(self.lines(), delimiter=delimiter, strict=True)
+        while True:
+            start = reader.line_num + 1
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                msg = f"{self.at(start)}: {error}"
+                raise DataError(msg) from None
+            if record and not (len(record) == 1 and not record[0].strip()):
+                yield start, record
+
+    def preview(self) -> Preview:
+        """Return the beginning of the file."""
+        self.check()
+        first = next((line for line in self.lines() if line.strip()), "").rstrip("\r\n")
+        delimiter = max(_DELIMITERS, key=first.count)
+        header: tuple[str, ...] = ()
+        rows: list[tuple[str, ...]] = []
+        if not first.startswith(_NO_TABLE):
+            for _, record in self.records(delimiter):
+                fields = tuple(cell.strip() for cell in record)
+                if not header:
+                    header = fields
+                elif len(fields) == len(header):
+                    rows.append(fields)
+                if len(rows) == _PREVIEW_ROWS or len(rows) * len(header) > _PREVIEW_CELLS:
+                    break
+        return Preview(first_line=first, delimiter=delimiter, header=header, rows=tuple(rows))
+
+    def sha256(self) -> str:
+        """Return the hash of the file as it lies on disk."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _reading(self) -> _Reading:
+        return _Reading(self.path)
+
+    def _bad_line(self) -> int:
+        with self._reading() as stream:
+            decoded = (line.decode("utf-8", errors="surrogateescape") for line in stream)
+            return next(number for number, text in enumerate(decoded, start=1) if _undecodable(text))
+
+
+def _undecodable(text: str) -> bool:
+    # surrogateescape turns bytes that are not UTF-8 into these, which no valid text holds
+    return any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+class _Reading:
+    """Opens a file, through gzip where needed, and turns what goes wrong while reading into DataError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> io.BufferedReader:
+        try:
+            self._file = self._path.open("rb")
+            magic = self._file.read(2)
+            self._file.seek(0)
+        except OSError as error:
+            msg = f"{self._path}: cannot be read: {error.strerror}"
+            raise DataError(msg) from None
+        return gzip.GzipFile(fileobj=self._file) if magic == _GZIP else self._file  # type: ignore[return-value]
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if isinstance(error, (EOFError, gzip.BadGzipFile, zlib.error)):
+            msg = f"{self._path}: the gzip file is truncated or damaged ({error})"
+            raise DataError(msg) from None
