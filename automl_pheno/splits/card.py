@@ -1,0 +1,161 @@
+"""The split card: what a split guarantees, how balanced it is, and how to recognise it, in numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+
+from automl_pheno.data import Dataset, FloatArray, StrArray, decode
+from automl_pheno.errors import SplitError
+from automl_pheno.splits.config import SplitConfig
+from automl_pheno.splits.groups import Groups
+from automl_pheno.splits.split import SETS, Split
+
+_COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
+
+
+def make_card(
+    dataset: Dataset, trait: str, split: Split, groups: Groups, config: SplitConfig, notes: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the card as plain values for JSON.
+
+    ``shared`` counts what lies on two sides (sets, or folds and test set) and is counted here anew, by other code
+    than the groupings use.
+
+    Raises
+    ------
+    SplitError
+        Something is shared, so the split is wrong.
+    """
+    y = dataset.y(trait)
+    parts = part_names(split)
+    shared = count_shared(dataset, split, parts)
+    if any(shared.values()):
+        msg = f"the split is wrong, its sides share {', '.join(f'{n} {what}' for what, n in shared.items() if n)}"
+        raise SplitError(msg)
+    sizes = np.bincount(split.group)
+    members = {name: np.flatnonzero(parts == name) for name in dict.fromkeys(_in_order(parts, split))}
+    return {
+        "schema": 1,
+        "regime": _regime(dataset, groups, config),
+        "trait": trait,
+        "samples": len(dataset),
+        "groupings": groups.counts,
+        "groups": len(sizes),
+        "largest_group": {"samples": int(sizes.max()), "share": _rounded(sizes.max() / len(dataset))},
+        "sizes": {name: len(rows) for name, rows in members.items()},
+        "shares": {name: _rounded(len(rows) / len(dataset)) for name, rows in members.items()},
+        "phenotype": {name: _summary(y[rows]) for name, rows in members.items()},
+        "balance": _balance(y, split, members),
+        "shared": shared,
+        "sha256": {name: _hash(dataset.ids[rows]) for name, rows in members.items()},
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        "notes": [*groups.notes, *notes],
+    }
+
+
+def part_names(split: Split) -> StrArray:
+    """Return the side of each sample: its set, or with K folds ``fold 0`` ... for development samples."""
+    folds = np.char.add("fold ", split.fold.astype(np.str_))
+    return np.where(split.fold >= 0, folds, split.set).astype(np.str_)
+
+
+def count_shared(dataset: Dataset, split: Split, parts: StrArray) -> dict[str, int]:
+    """Return how many ids, groups and identical inputs lie in two of `parts`; purged samples do not count."""
+    used = parts != "purged"
+    sides = parts[used].tolist()
+    shared = {
+        "ids": _crossing(dataset.ids[used].tolist(), sides),
+        "groups": _crossing(split.group[used].tolist(), sides),
+    }
+    values = dataset.inputs.values[used]
+    if dataset.kind == "genotype":
+        texts = (",".join(map(str, row.tolist())) for row in values)
+        digests = [hashlib.sha256(text.replace("-0.0", "0.0").encode()).digest() for text in texts]
+        return shared | {"genotypes": _crossing(digests, sides)}
+    sequences = decode(values)
+    side_of = dict(zip(sequences, sides, strict=True))
+    flipped = [sequence.translate(_COMPLEMENT)[::-1] for sequence in sequences]
+    crossing = sum(side_of.get(other, side) != side for other, side in zip(flipped, sides, strict=True))
+    return shared | {"sequences": _crossing(sequences, sides), "reverse_complements": crossing}
+
+
+def ks_distance(a: FloatArray, b: FloatArray) -> float:
+    """Return the two-sample Kolmogorov-Smirnov D: the largest distance of the cumulative distributions."""
+    points = np.concatenate([a, b])
+    return float(np.abs(_cumulative(a, points) - _cumulative(b, points)).max())
+
+
+def wasserstein_distance(a: FloatArray, b: FloatArray) -> float:
+    """Return the area between the cumulative distributions, in units of the values."""
+    points = np.sort(np.concatenate([a, b]))
+    gaps = np.abs(_cumulative(a, points[:-1]) - _cumulative(b, points[:-1]))
+    return float((gaps * np.diff(points)).sum())
+
+
+def _cumulative(values: FloatArray, points: FloatArray) -> FloatArray:
+    return np.searchsorted(np.sort(values), points, side="right") / len(values)
+
+
+def _crossing(keys: Iterable[Hashable], sides: Iterable[str]) -> int:
+    first: dict[Hashable, str] = {}
+    return len({key for key, side in zip(keys, sides, strict=True) if first.setdefault(key, side) != side})
+
+
+def _in_order(parts: StrArray, split: Split) -> list[str]:
+    present = set(parts.tolist())
+    names = ["train", "validation", *(f"fold {number}" for number in range(split.n_folds)), *SETS[2:]]
+    return [name for name in names if name in present]
+
+
+def _regime(dataset: Dataset, groups: Groups, config: SplitConfig) -> str:
+    same = "exact and reverse-complement duplicates" if dataset.kind == "sequence" else "identical genotypes"
+    kept = [f"{same} kept together"]
+    kept += [f"{name} kept together" for name in groups.counts if name != "duplicates"]
+    for field in ("set_column", "fold_column", "test_column"):
+        if getattr(config, field) is not None:
+            kept.insert(0, f"{field} {getattr(config, field)!r} of the data")
+    start = "random split: " if config.groups == ("random",) else ""
+    return f"{start}{'; '.join(kept)}; similarity and relatedness NOT checked"
+
+
+def _summary(y: FloatArray) -> dict[str, float]:
+    return {
+        "mean": _rounded(y.mean()),
+        "sd": _rounded(y.std(ddof=1) if len(y) > 1 else 0.0),
+        "min": _rounded(y.min()),
+        "max": _rounded(y.max()),
+    }
+
+
+def _balance(y: FloatArray, split: Split, members: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare each pair of sets; with folds, each fold with the others and the test set with all folds."""
+    if split.is_cross_validation:
+        development = split.development
+        pairs = [(name, "other folds", rows, np.setdiff1d(development, rows)) for name, rows in members.items()]
+        pairs = [pair if pair[0] != "test" else ("test", "all folds", *pair[2:]) for pair in pairs]
+    else:
+        pairs = [(a, b, members[a], members[b]) for a, b in itertools.combinations(members, 2)]
+    sd = float(y.std()) or 1.0
+    return [
+        {
+            "between": [a, b],
+            "ks": _rounded(ks_distance(y[rows], y[others])),
+            "wasserstein_sd": _rounded(wasserstein_distance(y[rows], y[others]) / sd),
+        }
+        for a, b, rows, others in pairs
+    ]
+
+
+def _hash(ids: StrArray) -> str:
+    """Return the sha256 of the sorted ids, one a line, so that the order of rows does not matter."""
+    return hashlib.sha256("\n".join(sorted(ids.tolist())).encode()).hexdigest()
+
+
+def _rounded(value: float) -> float:
+    return float(f"{float(value):.6g}")

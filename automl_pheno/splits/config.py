@@ -1,0 +1,60 @@
+"""What a user says about a split."""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from automl_pheno.splits.groups import GROUPINGS
+
+
+class SplitConfig(BaseModel):
+    """A split: what stays together, how it is cut, and by which seed. An unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    groups: tuple[str, ...] = Field(
+        default=(),
+        description="What stays together: column:NAME, chromosome, or random (nothing but duplicates). "
+        "Empty: duplicates, and a column called group or family where there is one.",
+    )
+    method: Literal["holdout", "kfold"] = Field(default="holdout", description="One validation set, or K folds.")
+    test: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of samples in the sealed test set.")
+    validation: float = Field(default=0.15, gt=0.0, lt=1.0, description="Share of samples; holdout only.")
+    folds: int = Field(default=5, ge=2, le=1000, description="Number of folds; kfold only.")
+    fold_column: str | None = Field(
+        default=None, description="Column with your own folds; then there is a test set only with test_column."
+    )
+    set_column: str | None = Field(default=None, description="Column with your own train, validation and test.")
+    test_column: str | None = Field(default=None, description="Column by which the test set is chosen.")
+    test_values: tuple[Union[int, float, str], ...] = Field(
+        default=(), description="Samples with one of these values in test_column are the test set."
+    )
+    seed: int = Field(default=0, ge=0, description="The same seed gives the same split.")
+
+    @field_validator("groups")
+    @classmethod
+    def _known_groupings(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        for text in groups:
+            name = text.partition(":")[0]
+            if name not in GROUPINGS:
+                msg = f"unknown grouping {name!r}; known: {', '.join(sorted(GROUPINGS))}"
+                raise ValueError(msg)
+        if "random" in groups and len(groups) > 1:
+            msg = "'random' means no grouping beyond duplicates and stands alone"
+            raise ValueError(msg)
+        return groups
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitConfig:
+        if self.method == "holdout" and self.test + self.validation >= 1.0:
+            msg = f"test + validation must be below 1 to leave training samples, got {self.test} + {self.validation}"
+            raise ValueError(msg)
+        if (self.test_column is None) != (not self.test_values):
+            msg = "test_column and test_values go together"
+            raise ValueError(msg)
+        if self.set_column is not None and (self.fold_column is not None or self.test_column is not None):
+            msg = "set_column already says what is tested; it does not go with fold_column or test_column"
+            raise ValueError(msg)
+        return self

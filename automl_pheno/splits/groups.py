@@ -1,0 +1,205 @@
+"""Groupings: which samples must stay together. Each is a function; their union is what a split keeps whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from automl_pheno.data import Dataset, IntArray, reverse_complement
+from automl_pheno.errors import SplitError, known_names
+from automl_pheno.registry import Registry
+
+Grouping = Callable[[Dataset, "str | None"], IntArray]
+"""``grouping(dataset, argument) -> labels``, int64, shape (n,); equal labels stay together."""
+
+GROUPINGS: Registry[Grouping] = Registry("grouping")
+"""``duplicates`` (always on), ``column``, ``chromosome``, ``random``."""
+
+AUTOMATIC_COLUMNS = ("group", "group_id", "family", "family_id")
+"""Columns, in lower case, that are grouped by when no grouping is asked for."""
+
+_CHROMOSOME_COLUMNS = ("chromosome", "chrom", "chr")
+_BLOCK = 65_536  # rows whose reverse complements are held at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The union of groupings.
+
+    Attributes
+    ----------
+    labels
+        int64, shape (n,), numbered from 0 in order of first appearance.
+    counts
+        Grouping as written -> number of its groups.
+    notes
+        What was decided for the user.
+    """
+
+    labels: IntArray
+    counts: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+
+def make_groups(dataset: Dataset, asked: tuple[str, ...] = (), *, automatic: bool = True) -> Groups:
+    """Return the union of `asked` and the duplicates.
+
+    Parameters
+    ----------
+    dataset
+        n samples.
+    asked
+        Groupings as written, for example ``("column:family", "chromosome")``.
+    automatic
+        With nothing asked, group by a column called group or family where the data have one.
+
+    Raises
+    ------
+    SplitError
+        A column is missing, or ``random`` stands beside another grouping.
+    UnknownNameError
+        A grouping is unknown.
+    """
+    notes: list[str] = []
+    if "random" in asked and len(asked) > 1:
+        msg = f"groups: 'random' means no grouping beyond duplicates and stands alone, got {', '.join(asked)}"
+        raise SplitError(msg)
+    if not asked and automatic:
+        named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
+        asked = tuple(f"column:{name}" for name in named)
+        if named:
+            notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
+    found: dict[str, IntArray] = {"duplicates": GROUPINGS["duplicates"](dataset, None)}
+    for text in asked:
+        name, _, argument = text.partition(":")
+        found[text] = GROUPINGS[name](dataset, argument or None)
+    labels = union(found.values())
+    counts = {text: len(np.unique(one)) for text, one in found.items() if text != "random"}
+    repeated = len(dataset) - counts["duplicates"]
+    if repeated:
+        what = "sequence, or its reverse complement," if dataset.kind == "sequence" else "genotype"
+        notes.append(f"{repeated:,} of {len(dataset):,} samples repeat the {what} of another; they are kept together")
+    return Groups(labels=labels, counts=counts, notes=tuple(notes))
+
+
+def union(groupings: Iterable[IntArray]) -> IntArray:
+    """Return the finest labels under which samples that share a label in any grouping stay together."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    compact = [number_in_order(one) for one in groupings]
+    n = len(compact[0])
+    offsets = n + np.cumsum([0, *(int(one.max(initial=-1)) + 1 for one in compact)])
+    samples = np.tile(np.arange(n), len(compact))
+    nodes = np.concatenate([one + offset for one, offset in zip(compact, offsets[:-1], strict=True)])
+    size = int(offsets[-1])
+    graph = coo_matrix((np.ones(len(samples), dtype=np.int8), (samples, nodes)), shape=(size, size))
+    _, labels = connected_components(graph, directed=False)
+    return number_in_order(labels[:n])
+
+
+def number_in_order(labels: npt.NDArray[np.integer]) -> IntArray:
+    """Return the labels renumbered from 0 in order of first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+@GROUPINGS.add("duplicates")
+def duplicates(dataset: Dataset, argument: str | None = None) -> IntArray:
+    """Group samples with the same sequence or its reverse complement, or with the same dosage at every variant."""
+    _refuse_argument("duplicates", argument)
+    values = dataset.inputs.values
+    seen: dict[bytes, int] = {}
+    labels = np.empty(len(dataset), dtype=np.int64)
+    for start in range(0, len(dataset), _BLOCK):
+        block = values[start : start + _BLOCK]
+        # -1 for missing, and + 0.0 makes one zero of two
+        rows = _canonical(block) if dataset.kind == "sequence" else np.where(np.isnan(block), -1.0, block) + 0.0
+        for offset, row in enumerate(rows):
+            key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+            labels[start + offset] = seen.setdefault(key, len(seen))
+    return labels
+
+
+@GROUPINGS.add("column")
+def column(dataset: Dataset, argument: str | None = None) -> IntArray:
+    """Group samples with the same value in a column; ``a,b`` joins by either. A missing value is its own group."""
+    names = [str(name) for name in dataset.columns.columns]
+    if argument is None:
+        msg = f"groups: 'column' needs a name, as in column:family; known: {', '.join(names) or '(none)'}"
+        raise SplitError(msg)
+    asked = [argument] if argument in names else [name.strip() for name in argument.split(",")]
+    return union([_by_value(column_of(dataset, name, "groups")) for name in asked])
+
+
+@GROUPINGS.add("chromosome")
+def chromosome(dataset: Dataset, argument: str | None = None) -> IntArray:
+    """Group sequences of the same chromosome, from the column chromosome, chrom or chr (``chr1`` is 1)."""
+    _refuse_argument("chromosome", argument)
+    lower = {str(name).lower(): str(name) for name in dataset.columns.columns}
+    name = next((lower[name] for name in _CHROMOSOME_COLUMNS if name in lower), None)
+    if name is None:
+        msg = f"groups: 'chromosome' needs a column called {', '.join(_CHROMOSOME_COLUMNS)}; the data have none"
+        raise SplitError(msg)
+    values = column_of(dataset, name, "groups")
+    return _by_value(values.str.replace(r"^chr", "", case=False, regex=True))
+
+
+@GROUPINGS.add("random")
+def random(dataset: Dataset, argument: str | None = None) -> IntArray:
+    """Group nothing: the user has written out that samples are independent."""
+    _refuse_argument("random", argument)
+    return np.arange(len(dataset), dtype=np.int64)
+
+
+def column_of(dataset: Dataset, name: str, field: str) -> pd.Series[str]:
+    """Return a column as text, whole numbers without a point; missing stays missing.
+
+    Raises
+    ------
+    SplitError
+        No such column; `field` says where it was asked for.
+    """
+    known = [str(one) for one in dataset.columns.columns]
+    if name not in known:
+        msg = f"{field}: the data have no column {name!r}; {known_names(name, known)}"
+        raise SplitError(msg)
+    values = dataset.columns[name]
+    texts = [None if lost else value_text(value) for value, lost in zip(values, values.isna(), strict=True)]
+    return pd.Series(texts, index=values.index, dtype=object)
+
+
+def value_text(value: object) -> str:
+    """Return a cell as text: 3, 3.0 and "3" are the same."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _by_value(values: pd.Series[str]) -> IntArray:
+    labels = pd.factorize(values)[0].astype(np.int64)
+    lost = labels < 0
+    labels[lost] = labels.max(initial=-1) + 1 + np.arange(int(lost.sum()))
+    return labels
+
+
+def _canonical(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return each row or its reverse complement, whichever sorts first."""
+    other = reverse_complement(codes)
+    differs = codes != other
+    first = np.argmax(differs, axis=1)[:, None]
+    smaller = np.take_along_axis(codes, first, axis=1) <= np.take_along_axis(other, first, axis=1)
+    return np.where(smaller, codes, other)
+
+
+def _refuse_argument(name: str, argument: str | None) -> None:
+    if argument is not None:
+        msg = f"groups: {name!r} takes no argument, got {argument!r}"
+        raise SplitError(msg)

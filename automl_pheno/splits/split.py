@@ -1,0 +1,90 @@
+"""A split: which sample is trained on, chosen by, and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_pheno.data.dataset import IntArray, StrArray
+
+SETS = ("train", "validation", "test", "purged")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """Row positions of one fold.
+
+    Attributes
+    ----------
+    number
+        0-based.
+    train, validation
+        Positions in the dataset, int64.
+    """
+
+    number: int
+    train: IntArray
+    validation: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """One row a sample, in the order of the dataset it was made for (``split.csv``).
+
+    Attributes
+    ----------
+    ids
+        Sample ids, str, shape (n,).
+    group
+        Integer group label, int64, shape (n,); a group never lies in two sets or two folds.
+    set
+        One of ``train, validation, test, purged``, shape (n,). With K folds all development samples are ``train``.
+    fold
+        With K folds: 0 to K-1, the fold in which the sample is validated on. -1 elsewhere. int64, shape (n,).
+    """
+
+    ids: StrArray
+    group: IntArray
+    set: StrArray
+    fold: IntArray
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 1 for train/validation/test."""
+        return max(int(self.fold.max()) + 1, 1)
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """True with K folds, False with one validation set."""
+        return bool((self.fold >= 0).any())
+
+    def folds(self) -> Iterator[Fold]:
+        """Yield each fold; one for train/validation/test. The test set is in none."""
+        if not self.is_cross_validation:
+            yield Fold(number=0, train=self._rows(self.set == "train"), validation=self._rows(self.set == "validation"))
+            return
+        development = self.set == "train"
+        for number in range(self.n_folds):
+            inside = self.fold == number
+            yield Fold(
+                number=number,
+                train=self._rows(development & ~inside),
+                validation=self._rows(development & inside),
+            )
+
+    @property
+    def development(self) -> IntArray:
+        """Positions of the training and validation samples: what the winner is refitted on."""
+        return self._rows((self.set == "train") | (self.set == "validation"))
+
+    @property
+    def test(self) -> IntArray:
+        """Positions of the sealed test set; only ``study/final.py`` may use it."""
+        return self._rows(self.set == "test")
+
+    @staticmethod
+    def _rows(mask: npt.NDArray[np.bool_]) -> IntArray:
+        return np.flatnonzero(mask).astype(np.int64)
