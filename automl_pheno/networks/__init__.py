@@ -1,0 +1,6 @@
+"""From a concrete configuration to a ``keras.Model``. A new block is a class in ``space/config.py`` (with its size in
+``space/size.py``) and a builder in ``networks/blocks.py``."""
+
+from automl_pheno.networks.build import build, build_for_training
+
+__all__ = ["build", "build_for_training"]

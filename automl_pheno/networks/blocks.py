@@ -1,0 +1,108 @@
+"""One builder a block: ``(tensor, block, parts) -> tensor``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from keras import layers
+
+from automl_pheno.registry import Registry
+from automl_pheno.space.config import ConvBlock, DenseBlock, FlattenBlock, GateBlock, GlobalPoolBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The layers that differ between the training twin and the exported model.
+
+    Attributes
+    ----------
+    dropout
+        Makes a dropout layer of a rate.
+    gate
+        Makes a layer of one weight a position; (n, positions, channels) stays so.
+    """
+
+    dropout: Callable[[float], Any]
+    gate: Callable[[], Any]
+
+
+Builder = Callable[[Any, Any, Parts], Any]
+
+BUILDERS: Registry[Builder] = Registry("block")
+
+# Keras' default of 0.99 needs hundreds of steps to forget its start; a phenotype study has some tens an epoch.
+_BATCH_NORM_MOMENTUM = 0.9
+
+
+def _normalize(tensor: Any, kind: str) -> Any:
+    if kind == "batch":
+        return layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM)(tensor)
+    if kind == "layer":
+        return layers.LayerNormalization()(tensor)
+    return tensor
+
+
+def _activate(tensor: Any, name: str) -> Any:
+    return tensor if name == "linear" else layers.Activation(name)(tensor)
+
+
+def _drop(tensor: Any, rate: float, parts: Parts) -> Any:
+    return parts.dropout(rate)(tensor) if rate > 0 else tensor
+
+
+@BUILDERS.add("conv")
+def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
+    """Convolution, normalisation, activation, pooling, dropout, in this order."""
+    tensor = layers.Conv1D(
+        block.filters,
+        block.kernel_size,
+        strides=block.stride,
+        dilation_rate=block.dilation,
+        padding=block.padding,
+    )(tensor)
+    tensor = _activate(_normalize(tensor, block.normalization), block.activation)
+    if block.pooling == "max":
+        tensor = layers.MaxPooling1D(block.pool_size)(tensor)
+    elif block.pooling == "average":
+        tensor = layers.AveragePooling1D(block.pool_size)(tensor)
+    return _drop(tensor, block.dropout, parts)
+
+
+@BUILDERS.add("flatten")
+def flatten(tensor: Any, block: FlattenBlock, parts: Parts) -> Any:
+    """Concatenate all positions."""
+    del block, parts
+    return layers.Flatten()(tensor)
+
+
+@BUILDERS.add("global_pool")
+def global_pool(tensor: Any, block: GlobalPoolBlock, parts: Parts) -> Any:
+    """Maximum or mean over positions."""
+    del parts
+    pool = layers.GlobalMaxPooling1D if block.pooling == "max" else layers.GlobalAveragePooling1D
+    return pool()(tensor)
+
+
+@BUILDERS.add("dense")
+def dense(tensor: Any, block: DenseBlock, parts: Parts) -> Any:
+    """Dense layer, normalisation, activation, dropout, in this order."""
+    tensor = layers.Dense(block.units)(tensor)
+    tensor = _activate(_normalize(tensor, block.normalization), block.activation)
+    return _drop(tensor, block.dropout, parts)
+
+
+@BUILDERS.add("gate")
+def gate(tensor: Any, block: GateBlock, parts: Parts) -> Any:
+    """One weight a position."""
+    del block
+    return parts.gate()(tensor)
+
+
+def plain_parts() -> Parts:
+    """Return Keras' own layers: the exported model needs no code of this package.
+
+    A gate is a batch normalisation over positions whose moving mean and variance stay 0 and 1.
+    """
+    return Parts(dropout=layers.Dropout, gate=lambda: layers.BatchNormalization(axis=1, center=False, epsilon=1e-7))

@@ -1,0 +1,46 @@
+"""Build the network that a configuration describes: what the YAML says is what is built."""
+
+from __future__ import annotations
+
+import keras
+
+from automl_pheno.networks.blocks import BUILDERS, Parts, plain_parts
+from automl_pheno.networks.twin import PositionGate, VariableDropout
+from automl_pheno.space.config import ModelConfig
+
+CHANNELS = {"sequence": 4, "genotype": 1}
+
+
+def build(config: ModelConfig, width: int) -> keras.Model:
+    """Return a plain ``keras.Model`` with untrained weights.
+
+    Parameters
+    ----------
+    config
+        The network; check it with ``space.network_size`` first, which gives reasons when it is impossible.
+    width
+        Length in bp, or number of variants.
+
+    Returns
+    -------
+    Model from (n, width, 4) base probabilities, or (n, width, 1) standardised dosages, to (n, 1) trait values in
+    training-set sd. Only layers of Keras: it loads without this package.
+    """
+    return _build(config, width, plain_parts())
+
+
+def build_for_training(config: ModelConfig, width: int) -> keras.Model:
+    """Return the same network, its weights in the same order, made for training.
+
+    Dropout rates are non-trainable weights, so that networks that differ only in them share one compilation.
+    """
+    return _build(config, width, Parts(dropout=VariableDropout, gate=PositionGate))
+
+
+def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:
+    inputs = keras.Input((width, CHANNELS[config.input]), name="input")
+    tensor = inputs
+    for block in (*config.trunk, *config.head):
+        tensor = BUILDERS[block.block](tensor, block, parts)
+    outputs = keras.layers.Dense(1, name="trait")(tensor)
+    return keras.Model(inputs, outputs, name="network")
