@@ -1,0 +1,159 @@
+"""The training loop: epochs, early stopping that restores the best weights, reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from automl_pheno.errors import TrainingError
+from automl_pheno.space.config import ModelConfig
+from automl_pheno.training.backend import compiled
+from automl_pheno.training.program import Structure, dropout_rates, hyper_values
+from automl_pheno.training.schedule import learning_rate
+
+Array = np.ndarray[Any, Any]
+Monitor = Callable[[Array], Mapping[str, float]]
+"""Validation predictions -> values to report; the one called ``monitor`` decides, higher is better."""
+
+_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingData:
+    """Rows ready for the device.
+
+    Attributes
+    ----------
+    x, y
+        Training rows (n, width), uint8 codes or float32 standardised dosages, and the trait in sd, float32 (n,).
+    validation
+        Rows of the same form that are predicted after each epoch; may be empty (0, width).
+    """
+
+    x: Array
+    y: Array
+    validation: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingResult:
+    """Outcome of a training.
+
+    Attributes
+    ----------
+    weights
+        Kept weights, trainable and non-trainable in the order of ``build(config, width).weights``.
+    predict
+        Function from rows to predictions in sd with the kept weights, float64 (n,).
+    curve
+        One mapping an epoch.
+    best_epoch
+        Epoch whose weights were kept, counting from 1.
+    stopped
+        ``early``, ``max_epochs`` or ``pruned``.
+    """
+
+    weights: list[Array]
+    predict: Callable[[Array], Array]
+    curve: tuple[Mapping[str, float], ...]
+    best_epoch: int
+    stopped: str
+
+
+def train(
+    config: ModelConfig,
+    data: TrainingData,
+    *,
+    rng: np.random.Generator,
+    epochs: int | None = None,
+    monitor: Monitor | None = None,
+    report: Callable[[int, Mapping[str, float]], bool] | None = None,
+) -> TrainingResult:
+    """Train one network.
+
+    Parameters
+    ----------
+    config
+        Network and training. The learning-rate schedule always spans ``config.fit.max_epochs``.
+    data
+        Training rows and the rows to monitor.
+    rng
+        Draws the initial weights, the dropout and the order of the samples.
+    epochs
+        Train this many epochs and keep the last weights; by default up to ``max_epochs``, keeping the best.
+    monitor
+        Judges the validation predictions; needed unless `epochs` is given.
+    report
+        Called after each epoch (from 1) with ``loss`` and the monitor's values; returns whether to stop.
+
+    Raises
+    ------
+    TrainingError
+        The loss or a prediction is not finite.
+    """
+    if epochs is None and monitor is None:
+        msg = "training needs a monitor or a fixed number of epochs"
+        raise TypeError(msg)
+    program, backend = compiled(Structure.of(config, data.x.shape[1]))
+    state = backend.put_state(program.initial_state(dropout_rates(config), rng))
+    hyper = hyper_values(config)
+    x, y = backend.put(data.x), backend.put(data.y)
+    chunks = backend.put(_chunk(data.validation))
+    best_state, best_value, best_epoch = state, -math.inf, 0
+    curve: list[Mapping[str, float]] = []
+    stopped = "max_epochs"
+    for epoch in range(1, (epochs or config.fit.max_epochs) + 1):
+        rates = (learning_rate(config.fit, epoch - 1), learning_rate(config.fit, epoch))
+        state, loss, predictions = backend.epoch(state, hyper, rates, int(rng.integers(2**62)), x, y, chunks)
+        if not math.isfinite(loss):
+            msg = f"the training loss was {loss} at epoch {epoch} (learning rate {rates[0]:.3g})"
+            raise TrainingError(msg)
+        values: dict[str, float] = {"epoch": epoch, "loss": loss}
+        if monitor is not None:
+            flat = predictions.reshape(-1)[: len(data.validation)].astype(np.float64)
+            if not np.isfinite(flat).all():
+                msg = f"a validation prediction was not finite at epoch {epoch}"
+                raise TrainingError(msg)
+            values.update(monitor(flat))
+        value = values.pop("monitor", float(epoch))
+        curve.append(values)
+        if epochs is not None or value > best_value:
+            best_state, best_value, best_epoch = state, value, epoch
+        if report is not None and report(epoch, values):
+            stopped = "pruned"
+            break
+        if epochs is None and epoch - best_epoch >= config.fit.patience:
+            stopped = "early"
+            break
+
+    def predict(rows: Array) -> Array:
+        flat = backend.predict(best_state, backend.put(_chunk(rows))).reshape(-1)
+        return flat[: len(rows)].astype(np.float64)
+
+    return TrainingResult(
+        weights=_plain_weights(program.model, best_state),
+        predict=predict,
+        curve=tuple(curve),
+        best_epoch=best_epoch,
+        stopped=stopped,
+    )
+
+
+def _chunk(rows: Array) -> Array:
+    """Return the rows as (n_chunks, chunk, width), at least one chunk, the last one filled up with zeros."""
+    n, width = rows.shape
+    size = min(_CHUNK, max(n, 1))
+    missing = max(-n % size, size - n)
+    filler = np.zeros((missing, width), rows.dtype)
+    return np.concatenate([rows, filler]).reshape(-1, size, width)
+
+
+def _plain_weights(model: Any, state: Any) -> list[Array]:
+    values = dict(zip((v.path for v in model.trainable_variables), state[0], strict=True))
+    values.update(zip((v.path for v in model.non_trainable_variables), state[1], strict=True))
+    kept = (v.path for v in model.weights if v.path.rsplit("/", 1)[-1] not in ("rate", "seed_generator_state"))
+    return [np.asarray(values[path]) for path in kept]
