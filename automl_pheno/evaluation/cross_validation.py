@@ -1,0 +1,143 @@
+"""Fit and score on each fold of a split."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from automl_pheno.data.dataset import Dataset, Examples, FloatArray, IntArray
+from automl_pheno.errors import TrainingError
+from automl_pheno.metrics import METRICS, score
+from automl_pheno.predictors.protocol import FitSummary, Predictor
+from automl_pheno.rng import generator
+from automl_pheno.splits.split import Split
+
+StepReport = Callable[[int, float], bool]
+"""``report(step, value) -> stop?``"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation:
+    """Scores of one candidate on the folds it ran.
+
+    Attributes
+    ----------
+    scores
+        One mapping from metric to value a fold.
+    summaries
+        What each fit did.
+    pruned
+        True when `report` stopped it; the scores are then those so far.
+    """
+
+    scores: tuple[dict[str, float], ...]
+    summaries: tuple[FitSummary, ...]
+    pruned: bool
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of `metric` over folds."""
+        return statistics.fmean(fold[metric] for fold in self.scores)
+
+    def sd(self, metric: str) -> float:
+        """Return the standard deviation over folds; nan with fewer than two."""
+        values = [fold[metric] for fold in self.scores]
+        return statistics.stdev(values) if len(values) > 1 else float("nan")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained, over all folds."""
+        return sum(summary.epochs for summary in self.summaries)
+
+    @property
+    def best_epoch(self) -> int:
+        """Median over folds of the epoch whose weights were kept: how long a refit should train."""
+        return max(round(statistics.median(summary.best_epoch for summary in self.summaries)), 0)
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, mean over folds."""
+        return round(statistics.fmean(summary.weights for summary in self.summaries))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all fits."""
+        return sum(summary.seconds for summary in self.summaries)
+
+    @property
+    def chosen(self) -> Mapping[str, float | int | str]:
+        """What the predictor chose inside, of the first fold."""
+        return self.summaries[0].chosen if self.summaries else {}
+
+
+def examples(dataset: Dataset, y: FloatArray, split: Split, rows: IntArray) -> Examples:
+    """Return the samples at `rows` with their trait and groups."""
+    return Examples(inputs=dataset.inputs.take(rows), y=y[rows], groups=split.group[rows])
+
+
+def cross_validate(
+    make: Callable[[], Predictor],
+    dataset: Dataset,
+    y: FloatArray,
+    split: Split,
+    *,
+    metric: str,
+    seed: int,
+    report: StepReport | None = None,
+) -> CrossValidation:
+    """Fit a fresh predictor on each fold's training rows and score it on the validation rows.
+
+    Parameters
+    ----------
+    make
+        Returns an unfitted predictor.
+    dataset, y, split
+        n samples, their trait (finite), and the split made for them.
+    metric
+        Name in ``METRICS``: what `report` gets.
+    seed
+        Fold f uses the generator ``rng.generator(seed, "fold", f)``.
+    report
+        With one validation set: step = epoch from 1, value = best so far of the metric (pruning by the raw value would
+        punish a late bad epoch that early stopping throws away). With K folds: step = fold from 1, value = mean so far.
+
+    Raises
+    ------
+    TrainingError
+        A score is not finite.
+    """
+    better = max if METRICS[metric].higher_is_better else min
+    scores: list[dict[str, float]] = []
+    summaries: list[FitSummary] = []
+    for fold in split.folds():
+        train = examples(dataset, y, split, fold.train)
+        validation = examples(dataset, y, split, fold.validation)
+        best: list[float] = []
+
+        def by_epoch(epoch: int, values: Mapping[str, float], best: list[float] = best) -> bool:
+            value = values.get(f"val_{metric}")
+            if report is None or value is None:
+                return False
+            best.append(value if not best else better(best[-1], value))
+            return report(epoch, best[-1])
+
+        predictor = make()
+        summary = predictor.fit(
+            train,
+            validation,
+            rng=generator(seed, "fold", fold.number),
+            report=None if split.is_cross_validation else by_epoch,
+        )
+        result = score(validation.y, predictor.predict(validation.inputs))
+        if any(value != value for value in result.values()):
+            msg = f"a prediction was not finite in fold {fold.number}"
+            raise TrainingError(msg)
+        scores.append(result)
+        summaries.append(summary)
+        if summary.stopped == "pruned":
+            return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=True)
+        if split.is_cross_validation and report is not None:
+            value = statistics.fmean(fold_scores[metric] for fold_scores in scores)
+            if report(fold.number + 1, value) and fold.number + 1 < split.n_folds:
+                return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=True)
+    return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=False)
