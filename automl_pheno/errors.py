@@ -26,6 +26,10 @@ class StudyError(AutoMLPhenoError, ValueError):
     """A study or a run folder cannot be used as asked."""
 
 
+class OutputError(StudyError):
+    """A file cannot be written; what stood there before is intact."""
+
+
 class PredictorError(AutoMLPhenoError, ValueError):
     """A predictor cannot be fitted, loaded or applied to this input."""
 

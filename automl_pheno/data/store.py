@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pandas as pd
 
 from automl_pheno.data.dataset import Dataset, Inputs
 from automl_pheno.errors import DataError
+from automl_pheno.files import replacing
 
 _FORMAT = 1
 _Arrays = dict[str, npt.NDArray[Any]]
@@ -42,14 +41,8 @@ def save_dataset(dataset: Dataset, path: str | Path) -> None:
         "variants": None if dataset.inputs.variants is None else _pack(dataset.inputs.variants, "variants", arrays),
     }
     arrays["meta"] = np.array(json.dumps(meta))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def load_dataset(path: str | Path) -> Dataset:

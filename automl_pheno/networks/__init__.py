@@ -1,5 +1,7 @@
-"""From a concrete configuration to a ``keras.Model``. A new block is a class in ``space/config.py`` (with its size in
-``space/size.py``) and a builder in ``networks/blocks.py``."""
+"""From a concrete configuration to a ``keras.Model``.
+
+A new block is a class in ``space/config.py``, its size in ``space/size.py`` and a builder in ``networks/blocks.py``.
+"""
 
 from automl_pheno.networks.build import build, build_for_training
 

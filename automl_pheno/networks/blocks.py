@@ -9,7 +9,7 @@ from typing import Any
 from keras import layers
 
 from automl_pheno.registry import Registry
-from automl_pheno.space.config import ConvBlock, DenseBlock, FlattenBlock, GateBlock, GlobalPoolBlock
+from automl_pheno.space.config import ConvBlock, DenseBlock, FlattenBlock, GateBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +72,10 @@ def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
 
 @BUILDERS.add("flatten")
 def flatten(tensor: Any, block: FlattenBlock, parts: Parts) -> Any:
-    """Concatenate all positions."""
-    del block, parts
-    return layers.Flatten()(tensor)
-
-
-@BUILDERS.add("global_pool")
-def global_pool(tensor: Any, block: GlobalPoolBlock, parts: Parts) -> Any:
-    """Maximum or mean over positions."""
+    """Concatenate all positions, or pool over them."""
     del parts
-    pool = layers.GlobalMaxPooling1D if block.pooling == "max" else layers.GlobalAveragePooling1D
-    return pool()(tensor)
+    ends = {"none": layers.Flatten, "max": layers.GlobalMaxPooling1D, "average": layers.GlobalAveragePooling1D}
+    return ends[block.pooling]()(tensor)
 
 
 @BUILDERS.add("dense")

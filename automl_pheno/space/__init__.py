@@ -6,7 +6,6 @@ from automl_pheno.space.config import (
     FitConfig,
     FlattenBlock,
     GateBlock,
-    GlobalPoolBlock,
     ModelConfig,
 )
 from automl_pheno.space.extent import SpaceExtent, count_configurations, space_extent
@@ -25,9 +24,8 @@ __all__ = [
     "DenseBlock",
     "FitConfig",
     "FlattenBlock",
-    "GateBlock",
     "FloatRange",
-    "GlobalPoolBlock",
+    "GateBlock",
     "IntRange",
     "LayerSize",
     "ModelConfig",

@@ -42,16 +42,13 @@ class GateBlock(Config):
 
 
 class FlattenBlock(Config):
-    """Keep every position: its place matters to the head."""
+    """End of the trunk: one vector a sample."""
 
     block: Literal["flatten"] = "flatten"
-
-
-class GlobalPoolBlock(Config):
-    """One value a filter: its place does not matter to the head."""
-
-    block: Literal["global_pool"] = "global_pool"
-    pooling: Literal["max", "average"] = Field(default="max", description="Over all positions.")
+    pooling: Literal["none", "max", "average"] = Field(
+        default="none",
+        description="Over all positions first: max and average leave one value a filter, wherever a motif stands.",
+    )
 
 
 class DenseBlock(Config):
@@ -64,7 +61,7 @@ class DenseBlock(Config):
     dropout: Rate = Field(default=0.0, description="Rate, after the activation.")
 
 
-TrunkBlock = Annotated[Union[ConvBlock, GateBlock, FlattenBlock, GlobalPoolBlock], Field(discriminator="block")]
+TrunkBlock = Annotated[Union[ConvBlock, GateBlock, FlattenBlock], Field(discriminator="block")]
 HeadBlock = Annotated[Union[DenseBlock], Field()]
 
 

@@ -11,19 +11,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from automl_pheno.errors import known_names
-from automl_pheno.space.config import Config, ConvBlock, DenseBlock, FlattenBlock, GateBlock, GlobalPoolBlock
+from automl_pheno.space.config import Config, HeadBlock, TrunkBlock
 from automl_pheno.space.ranges import Scalar, shown
 
-TRUNK_BLOCKS: dict[str, type[Config]] = {
-    "conv": ConvBlock,
-    "gate": GateBlock,
-    "flatten": FlattenBlock,
-    "global_pool": GlobalPoolBlock,
-}
+
+def _by_name(union: Any) -> dict[str, type[Config]]:
+    """Return the block classes of ``Annotated[Union[...], ...]`` by the name in their ``block:``."""
+    inner = get_args(union)[0]
+    return {member.model_fields["block"].default: member for member in get_args(inner) or (inner,)}
+
+
+TRUNK_BLOCKS = _by_name(TrunkBlock)
 """Blocks of the trunk, by the name in ``block:``."""
-HEAD_BLOCKS: dict[str, type[Config]] = {"dense": DenseBlock}
+HEAD_BLOCKS = _by_name(HeadBlock)
 """Blocks of the head, by the name in ``block:``."""
-END_BLOCKS = frozenset({"flatten", "global_pool"})
+END_BLOCKS = frozenset({"flatten"})
 """The trunk ends in one of these and has it nowhere else."""
 
 MAX_REPEAT = 100

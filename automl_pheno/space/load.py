@@ -185,7 +185,7 @@ class _Reader:
                 self.problems.add(at, path, f"{kind} cannot follow {end} ({ends[0]}), which leaves no positions")
         last, path, at = kinds[-1]
         if last and not ends:
-            self.problems.add(at, path, f"the trunk must end in flatten or global_pool, got {last}")
+            self.problems.add(at, path, f"the trunk must end in flatten, got {last}")
 
     def _block(self, members: Mapping[str, Located], kind: str, path: str, cls: type[Config], line: int) -> SpaceBlock:
         extra = ("block",) if kind in END_BLOCKS else _BLOCK_KEYS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from automl_pheno.errors import InfeasibleError
-from automl_pheno.space.config import ConvBlock, DenseBlock, FitConfig, FlattenBlock, GateBlock, ModelConfig
+from automl_pheno.space.config import ConvBlock, DenseBlock, FitConfig, GateBlock, ModelConfig
 
 CHANNELS = {"sequence": 4, "genotype": 1}
 """Values a position: A, C, G, T of a sequence; the dosage of a genotype."""
@@ -89,15 +89,12 @@ def network_size(config: ModelConfig, width: int, *, max_weights: int | None = N
         elif isinstance(block, GateBlock):
             layer = LayerSize(name=f"{path}.gate", shape=shape, weights=shape[0], non_trainable=2 * shape[0])
             table.append(layer)
-        elif isinstance(block, FlattenBlock):
-            table.append(LayerSize(name=f"{path}.flatten", shape=(shape[0] * shape[1],)))
         else:
-            table.append(LayerSize(name=f"{path}.global_pool", shape=(shape[1],)))
+            positions = shape[0] if block.pooling == "none" else 1
+            table.append(LayerSize(name=f"{path}.flatten", shape=(positions * shape[1],)))
         shape = table[-1].shape
     if len(shape) != 1:
-        msg = (
-            f"trunk.{len(config.trunk) - 1}: the trunk must end in flatten or global_pool, got {config.trunk[-1].block}"
-        )
+        msg = f"trunk.{len(config.trunk) - 1}: the trunk must end in flatten, got {config.trunk[-1].block}"
         raise InfeasibleError(msg)
     for number, dense in enumerate(config.head):
         table += _dense(dense, f"head.{number}", shape[0])

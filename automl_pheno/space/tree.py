@@ -21,7 +21,7 @@ class SpaceBlock:
     path
         ``trunk.0``.
     kind
-        ``conv``, ``flatten``, ``global_pool`` or ``dense``.
+        ``conv``, ``gate``, ``flatten`` or ``dense``.
     leaves
         The fields that were written, by name.
     repeat

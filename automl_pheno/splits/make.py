@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray
 from automl_pheno.errors import SplitError
+from automl_pheno.files import write_text
 from automl_pheno.rng import generator
 from automl_pheno.splits.assign import assign
 from automl_pheno.splits.card import make_card
@@ -79,17 +79,12 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> tuple[Split
 def write_split(split: Split, path: str | Path) -> None:
     """Write ``split.csv`` (id, group, set, fold; fold is empty outside folds), whole or not at all."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     folds = ["" if number < 0 else str(number) for number in split.fold.tolist()]
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            writer.writerows(zip(split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds, strict=True))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(zip(split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds, strict=True))
+    write_text(path, text.getvalue())
 
 
 def read_split(path: str | Path) -> Split:

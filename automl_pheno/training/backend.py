@@ -51,7 +51,8 @@ def compiled(structure: Structure) -> tuple[Program, Epoch]:
     elif name == "jax":
         from automl_pheno.training.jax import JaxEpoch as Backend  # type: ignore[assignment]
     else:
-        raise UnknownNameError("training backend", name, BACKENDS)
+        kind = "training backend"
+        raise UnknownNameError(kind, name, BACKENDS)
     program = Program(structure)
     return program, Backend(program)
 

@@ -1,6 +1,6 @@
 """The pure training step of one network structure, in ``keras.ops``: no variable is read or written.
 
-That is what lets one compilation serve many folds, seeds and trials, and a later ``vmap`` train many candidates at once.
+That lets one compilation serve many folds, seeds and trials, and a later ``vmap`` train many candidates at once.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def test_one_validation_set_reports_the_running_best_by_epoch(dataset: Dataset) 
         seen.append((step, value))
         return False
 
-    result = cross_validate(
-        lambda: Recorder(log), dataset, y, holdout(dataset.ids), metric="r2", seed=1, report=report
-    )
+    result = cross_validate(lambda: Recorder(log), dataset, y, holdout(dataset.ids), metric="r2", seed=1, report=report)
     assert seen == [(1, 0.1), (2, 0.5), (3, 0.5)]
     assert result.mean("r2") == pytest.approx(1.0)
     assert np.isnan(result.sd("r2"))

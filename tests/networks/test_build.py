@@ -26,7 +26,7 @@ CONFIGS = {
         "head": [{**DENSE, "normalization": "batch", "dropout": 0.3}],
     },
     "gated": {"trunk": [{"block": "gate"}, CONV, {"block": "gate"}, FLATTEN], "head": [DENSE]},
-    "global": {"trunk": [CONV, {"block": "global_pool", "pooling": "average"}], "head": [DENSE]},
+    "global": {"trunk": [CONV, {"block": "flatten", "pooling": "average"}], "head": [DENSE]},
     "genotype": {"input": "genotype", "trunk": [{**CONV, "stride": 5}, FLATTEN], "head": [DENSE]},
 }
 

@@ -11,7 +11,6 @@ from automl_pheno.space import (
     DenseBlock,
     FitConfig,
     FlattenBlock,
-    GlobalPoolBlock,
     ModelConfig,
     count_configurations,
     from_rng,
@@ -63,8 +62,8 @@ def test_weights_and_shapes_by_hand():
     assert size.memory_bytes == 4 * (2 * size.activations * 2 + 4 * size.weights + 36)  # adam keeps two values a weight
 
 
-def test_a_genotype_has_one_channel_and_global_pool_one_value_a_filter():
-    size = network_size(network(conv(), GlobalPoolBlock(), kind="genotype"), width=30)
+def test_a_genotype_has_one_channel_and_pooling_over_all_positions_one_value_a_filter():
+    size = network_size(network(conv(), FlattenBlock(pooling="max"), kind="genotype"), width=30)
     assert [layer.weights for layer in size.table] == [5 * 1 * 8 + 8, 0, 9]
     assert size.table[1].shape == (8,)
 
@@ -115,7 +114,7 @@ def test_memory_counts_the_state_of_the_optimizer(fit, copies):
             [conv(stride=20, pooling="max", pool_size=4), FlattenBlock()],
             "trunk.0: pool_size 4 is more than the 3 positions the convolution leaves",
         ),
-        ([conv()], "trunk.0: the trunk must end in flatten or global_pool, got conv"),
+        ([conv()], "trunk.0: the trunk must end in flatten, got conv"),
         ([FlattenBlock(), conv()], "trunk.1: conv cannot follow flatten, which leaves no positions"),
     ],
 )

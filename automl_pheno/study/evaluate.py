@@ -1,0 +1,131 @@
+"""The two tasks of a study: cross-validate a candidate, and refit a finalist. Both read the run folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from automl_pheno.data import Dataset, load_dataset
+from automl_pheno.data.dataset import Examples
+from automl_pheno.errors import StudyError
+from automl_pheno.evaluation.cross_validation import cross_validate
+from automl_pheno.predictors.protocol import Predictor
+from automl_pheno.predictors.storage import make_predictor, save_predictor
+from automl_pheno.rng import generator
+from automl_pheno.splits import Split, read_split
+from automl_pheno.study.baselines import BASELINES
+from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
+from automl_pheno.study.worker import Report
+
+
+def evaluate(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Cross-validate ``task["candidate"]`` on the development samples; test samples are not in reach.
+
+    Parameters
+    ----------
+    task
+        ``candidate``, ``metric``, ``seed``, ``run`` (folder), ``data`` (hash), ``trait``, ``backend``.
+    report
+        See `cross_validate`.
+    """
+    metric, trait = str(task["metric"]), str(task["trait"])
+    dataset, split = _development(str(task["run"]), str(task["data"]))
+    result = cross_validate(
+        lambda: _make(task, None),
+        dataset,
+        dataset.y(trait),
+        split,
+        metric=metric,
+        seed=int(task["seed"]),
+        report=report,
+    )
+    folds = len(result.scores)
+    return {
+        "state": "pruned" if result.pruned else "complete",
+        "value": result.mean(metric),
+        "sd": result.sd(metric) if folds > 1 else None,
+        "scores": {name: result.mean(name) for name in result.scores[0]},
+        "fold_scores": [dict(fold) for fold in result.scores],
+        "weights": result.weights,
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "seconds": result.seconds,
+        "curve": [{name: float(value) for name, value in point.items()} for point in result.summaries[0].curve],
+        "chosen": dict(result.chosen),
+    }
+
+
+def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Fit ``task["candidate"]`` on all development samples, save it, and predict the sealed test samples.
+
+    Parameters
+    ----------
+    task
+        As for `evaluate`, and ``folder`` (below ``finalists/``) and ``epochs`` (of a network; else None).
+    report
+        Gets the training loss of each epoch.
+    """
+    trait, run = str(task["trait"]), Path(task["run"])
+    dataset, split = _development(str(run), str(task["data"]))
+    train = Examples(inputs=dataset.inputs, y=dataset.y(trait), groups=split.group)
+    predictor = _make(task, task["epochs"])
+    summary = predictor.fit(
+        train,
+        rng=generator(int(task["seed"]), "refit"),
+        report=lambda epoch, values: report(epoch, float(values.get("loss", float("nan")))),
+    )
+    folder = run / FINALISTS / str(task["folder"])
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_predictor(predictor, folder, dataset.inputs, trait=trait)
+    sealed = run / SEALED
+    predictions = predictor.predict(load_dataset(sealed).inputs).tolist() if sealed.exists() else []
+    return {
+        "state": "complete",
+        "predictions": [float(value) for value in predictions],
+        "weights": summary.weights,
+        "epochs": summary.epochs,
+        "seconds": summary.seconds,
+        "chosen": dict(summary.chosen),
+    }
+
+
+def _make(task: Mapping[str, Any], epochs: int | None) -> Predictor:
+    name = str(task["candidate"]["name"])
+    if name not in BASELINES:  # only networks need Keras
+        _choose_backend(str(task["backend"]))
+    return make_predictor(task["candidate"], str(task["metric"]), epochs)
+
+
+def _choose_backend(backend: str) -> None:
+    """Set Keras' backend, which it reads once, when it is imported."""
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        return
+    loaded = sys.modules["keras"].config.backend()
+    if loaded != backend:
+        msg = f"backend: {backend} was asked for, but this process has Keras on {loaded}; use workers: 1 or more"
+        raise StudyError(msg)
+
+
+@lru_cache(maxsize=2)
+def _development(run: str, digest: str) -> tuple[Dataset, Split]:
+    """Return the development samples and their split; `digest` is part of the key of the cache."""
+    dataset = load_dataset(Path(run) / DEVELOPMENT)
+    if dataset.sha256() != digest:
+        msg = f"{Path(run) / DEVELOPMENT}: was changed since the search began"
+        raise StudyError(msg)
+    split = read_split(Path(run) / SPLIT)
+    return dataset, take_split(split, split.development)
+
+
+def take_split(split: Split, rows: Any) -> Split:
+    """Return the split of the samples at `rows`, in their order."""
+    return replace(split, ids=split.ids[rows], group=split.group[rows], set=split.set[rows], fold=split.fold[rows])

@@ -1,0 +1,58 @@
+"""What the supervisor needs to know of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from automl_pheno.space.tree import SearchSpace
+from automl_pheno.study.proposals import CheckSize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to search.
+
+    Attributes
+    ----------
+    space
+        The search space.
+    check
+        See `CheckSize`.
+    metric, higher_is_better
+        The validation metric.
+    trials
+        Networks to finish: complete, pruned and failed ones together.
+    baselines
+        Names of the baselines to fit.
+    seed
+        Of the study.
+    common
+        What every task carries: ``function``, folder, trait ...
+    time_limit, trial_timeout
+        Seconds, or None.
+    max_weights
+        Larger networks are infeasible.
+    values_of_folds
+        True if the pruner wants the value of each fold instead of the running mean.
+    in_process
+        True if trials run in the supervisor's own process, which one of them may have killed.
+    stop_grace
+        Seconds that a task has to end by itself once told to.
+    """
+
+    space: SearchSpace
+    check: CheckSize
+    metric: str
+    higher_is_better: bool
+    trials: int
+    seed: int
+    common: Mapping[str, Any]
+    baselines: tuple[str, ...] = ()
+    time_limit: float | None = None
+    trial_timeout: float | None = None
+    max_weights: int | None = None
+    values_of_folds: bool = False
+    in_process: bool = False
+    stop_grace: float = 60.0

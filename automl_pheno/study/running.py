@@ -1,0 +1,82 @@
+"""A task in flight, and the record that its outcome makes."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+import optuna
+
+from automl_pheno.study.executor import Outcome, Task
+from automl_pheno.study.records import TrialRecord
+
+INTERRUPTED = "interrupted"
+"""Why a task was told to stop that goes back into the queue."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A task in flight."""
+
+    task: Task
+    trial: optuna.Trial | None
+    name: str
+    seed: int
+    retries: tuple[int, ...] = ()
+    started: float = field(default_factory=time.monotonic)
+    value: float | None = None
+    step: int = 0
+    total: float = 0.0
+    """Sum of the values of folds, for a pruner that wants them."""
+    stopped: str = ""
+    """Why it was told to stop; "" if it was not."""
+    stopped_at: float = 0.0
+    killed: bool = False
+
+
+def make_record(running: Running, outcome: Outcome, state: str, metric: str) -> TrialRecord:
+    """Return the record of a task that ended with `outcome`; `state` is that of the outcome."""
+    value = outcome.get("value", running.value)
+    reason = str(outcome.get("reason", ""))
+    if state in ("pruned", "stopped") or (state == "lost" and running.stopped == "time limit"):
+        state, reason = "pruned", running.stopped or reason
+    elif state == "lost":
+        state, reason = "failed", running.stopped
+    elif state == "complete" and (value is None or not math.isfinite(value)):
+        state, reason = "failed", f"{metric} is not a number"
+    if running.trial is None and state == "pruned":
+        state = "failed"  # a baseline is never pruned, only out of time
+    trial = running.trial
+    return TrialRecord(
+        kind="baseline" if trial is None else "network",
+        name=running.name,
+        state=state,  # type: ignore[arg-type] # one of the literals by now
+        trial=None if trial is None else trial.number,
+        reason=reason,
+        traceback=str(outcome.get("traceback", "")),
+        params=running.task["params"],
+        candidate=running.task["candidate"],
+        value=value if state in ("complete", "pruned") else None,
+        sd=outcome.get("sd"),
+        scores=outcome.get("scores", {}),
+        fold_scores=tuple(outcome.get("fold_scores", ())),
+        weights=outcome.get("weights"),
+        epochs=outcome.get("epochs"),
+        best_epoch=outcome.get("best_epoch"),
+        seconds=outcome.get("seconds", time.monotonic() - running.started),
+        curve=tuple(outcome.get("curve", ())),
+        chosen=outcome.get("chosen", {}),
+        seed=running.seed,
+        retries=running.retries,
+        host=str(outcome.get("host", "")),
+        pid=outcome.get("pid"),
+        rss=outcome.get("rss"),
+        finished=now(),
+    )
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,299 @@
+"""A whole run: data, split, search, final test. Running it again resumes it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automl_pheno.data import Dataset, choose_trait, drop_missing, read_dataset, save_dataset
+from automl_pheno.errors import StudyError
+from automl_pheno.files import write_json, write_text, writing
+from automl_pheno.metrics import METRICS
+from automl_pheno.rng import derive_seed
+from automl_pheno.simulate import SIMULATORS, Truth
+from automl_pheno.space.load import load_space
+from automl_pheno.space.sample import default_values, sample
+from automl_pheno.space.size import network_size
+from automl_pheno.space.suggest import from_values
+from automl_pheno.space.tree import SearchSpace, parameters
+from automl_pheno.splits import Split, make_split, write_split
+from automl_pheno.study.baselines import default_baselines
+from automl_pheno.study.cluster import count_slots, read_machine
+from automl_pheno.study.config import StudyConfig
+from automl_pheno.study.dashboard import write_note
+from automl_pheno.study.executor import Executor, InProcess
+from automl_pheno.study.final import FinalPlan, run_final
+from automl_pheno.study.plan import Plan
+from automl_pheno.study.progress import Progress, Silent
+from automl_pheno.study.pruners import Steps, make_pruner
+from automl_pheno.study.run_folder import (
+    DEVELOPMENT,
+    FINAL,
+    JOURNAL,
+    LOGS,
+    SEALED,
+    SPACE,
+    SPLIT,
+    SPLIT_CARD,
+    STUDY,
+    RunFolder,
+    check_identity,
+    lock_run,
+    write_provenance,
+)
+from automl_pheno.study.samplers import make_sampler
+from automl_pheno.study.storage import open_study
+from automl_pheno.study.supervisor import Supervisor
+from automl_pheno.study.worker import EVALUATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Material:
+    """What a run is about, before anything is written."""
+
+    space: SearchSpace
+    dataset: Dataset
+    trait: str
+    split: Split
+    card: dict[str, Any]
+    truth: Truth | None
+
+
+def run_search(
+    config: StudyConfig,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    dataset: Dataset | None = None,
+    trait: str | None = None,
+) -> Path:
+    """Run, or resume, a study in the folder `out` and return the folder.
+
+    Without ``final.json`` in it afterwards the search was interrupted by Ctrl-C; the same call resumes it. A run that
+    is finished is returned as it is.
+
+    Parameters
+    ----------
+    config
+        The study.
+    out
+        Folder of the run; made if need be.
+    progress
+        Hears what happens.
+    dataset, trait
+        Instead of ``config.data``; the trait is needed only where there are several.
+
+    Raises
+    ------
+    AutoMLPhenoError
+        The space, the data, the split or the folder cannot be used as asked; a new run's folder is then not made.
+    KeyboardInterrupt
+        Ctrl-C was pressed twice; the same call resumes the run.
+    """
+    hear = progress if progress is not None else Silent()
+    material = _prepare(config, dataset, trait, hear)
+    path = Path(out).resolve()
+    with lock_run(path):
+        new = check_identity(path, _identity(config, material))
+        if (path / FINAL).exists():
+            _refuse_more(path, config, material, hear)
+            return path
+        hear.message(f"{path}: a new run" if new else f"{path}: resuming")
+        digest = _write_inputs(path, config, material)
+        folder = RunFolder(
+            path, metric=config.metric, parameters=[parameter.name for parameter in parameters(material.space)]
+        )
+        with _executor(config, path) as executor, writing(path):
+            _search(config, material, folder, executor, hear, digest)
+    return path
+
+
+def _prepare(config: StudyConfig, dataset: Dataset | None, trait: str | None, progress: Progress) -> _Material:
+    space = load_space(config.space)
+    make_sampler(config.engine, seed=0, slots=1)  # before anything is written: it may need a package
+    truth = None
+    if dataset is None:
+        dataset, truth, trait = _read_data(config, progress)
+    trait = choose_trait(dataset, trait)
+    dataset = drop_missing(dataset, trait)
+    for note in dataset.notes:
+        progress.message(note)
+    if space.input != dataset.kind:
+        msg = f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s"
+        raise StudyError(msg)
+    split, card = make_split(dataset, trait, config.split)
+    if config.pruner == "wilcoxon" and not split.is_cross_validation:
+        msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
+        raise StudyError(msg)
+    return _Material(space=space, dataset=dataset, trait=trait, split=split, card=card, truth=truth)
+
+
+def _read_data(config: StudyConfig, progress: Progress) -> tuple[Dataset, Truth | None, str | None]:
+    if (data := config.data) is None:
+        progress.message("no data given: using a simulated set of sequences with planted motifs")
+        seed = derive_seed(config.seed, "simulated data") % 2**32
+        return (*SIMULATORS["motifs"](seed=seed), None)
+    dataset = read_dataset(
+        data.file,
+        trait_table=data.trait_table,
+        format=data.format,
+        sequence_column=data.sequence_column,
+        id_column=data.id_column,
+    )
+    return dataset, None, data.trait
+
+
+def _identity(config: StudyConfig, material: _Material) -> dict[str, Any]:
+    """Return what must stay the same for results of one run to be comparable."""
+    dataset = material.dataset
+    return {
+        "space": material.space.tree(),
+        "data": {
+            "samples": len(dataset),
+            "input": dataset.kind,
+            "width": dataset.inputs.width,
+            "trait": material.trait,
+            "sha256": dataset.sha256(),
+        },
+        "split": config.split.model_dump(mode="json"),
+        "metric": config.metric,
+        "backend": config.backend,
+        "seed": config.seed,
+    }
+
+
+def _refuse_more(path: Path, config: StudyConfig, material: _Material, progress: Progress) -> None:
+    """Accept the same search again, as it is done; refuse one that asks for more of a run that was tested."""
+    folder = RunFolder(path, metric=config.metric, parameters=[p.name for p in parameters(material.space)])
+    counted = sum(record.kind == "network" and record.state != "infeasible" for record in folder.records())
+    asked = folder.final.get("trials", config.trials)
+    if config.trials > max(counted, asked):
+        msg = (
+            f"{path}: trials {config.trials} asks for more than the {asked} of this run, but its test set was opened "
+            f"({FINAL}): a choice made after seeing the test score would not be honest; use another --out"
+        )
+        raise StudyError(msg)
+    progress.message(f"{path}: this run is finished; use another --out for a new one")
+
+
+def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
+    """Write what the slots read and what a reader wants to know; return the hash of the development samples."""
+    split, dataset = material.split, material.dataset
+    development = dataset.take(split.development)
+    with writing(path):
+        write_split(split, path / SPLIT)
+        save_dataset(development, path / DEVELOPMENT)
+        if len(split.test):
+            save_dataset(dataset.take(split.test), path / SEALED)
+        if material.truth is not None:
+            material.truth.save(path)
+    write_json(path / SPLIT_CARD, material.card)
+    write_text(path / STUDY, config.to_yaml())
+    write_text(path / SPACE, yaml.safe_dump(material.space.tree(), sort_keys=False))
+    digest = development.sha256()
+    write_provenance(
+        path,
+        {
+            "files": dict(dataset.files),
+            "data_sha256": dataset.sha256(),
+            "development_sha256": digest,
+            "seeds": {"study": config.seed, "split": config.split.seed},
+            "notes": list(dataset.notes),
+        },
+    )
+    return digest
+
+
+@contextlib.contextmanager
+def _executor(config: StudyConfig, path: Path) -> Iterator[Executor]:
+    if config.scheduler is not None:
+        from automl_pheno.study.dask_executor import remote_executor
+
+        with remote_executor(config.scheduler, path / LOGS) as executor:
+            yield executor
+        return
+    if config.workers == 0:
+        yield InProcess()
+        return
+    from automl_pheno.study.dask_executor import local_executor
+
+    machine = read_machine()
+    with local_executor(count_slots(config.workers, machine), machine, config.backend, path / LOGS) as executor:
+        yield executor
+
+
+def _search(
+    config: StudyConfig,
+    material: _Material,
+    folder: RunFolder,
+    executor: Executor,
+    progress: Progress,
+    digest: str,
+) -> None:
+    metric = METRICS[config.metric]
+    split, space, width = material.split, material.space, material.dataset.inputs.width
+    folds = split.is_cross_validation
+    common = {
+        "run": str(folder.path),
+        "data": digest,
+        "trait": material.trait,
+        "backend": config.backend,
+    }
+    last = split.n_folds if folds else _max_epochs(space)
+    slots = executor.slots
+    # The start's number goes into the seed: a sampler that began anew would propose its first trials again.
+    seed = derive_seed(config.seed, "sampler", len(folder.records()))
+    study = open_study(
+        folder.path / JOURNAL,
+        config.name,
+        "maximize" if metric.higher_is_better else "minimize",
+        sampler=make_sampler(config.engine, seed=seed, slots=slots),
+        pruner=make_pruner(config.pruner, Steps(last=last, folds=folds, slots=slots)),
+    )
+    baselines = config.baselines
+    plan = Plan(
+        space=space,
+        check=lambda model: network_size(model, width).weights,
+        metric=config.metric,
+        higher_is_better=metric.higher_is_better,
+        trials=config.trials,
+        seed=config.seed,
+        common={**common, "function": EVALUATE},
+        baselines=default_baselines(len(split.development)) if baselines is None else baselines,
+        time_limit=config.time_limit,
+        trial_timeout=config.trial_timeout,
+        max_weights=config.max_weights,
+        values_of_folds=config.pruner == "wilcoxon",
+        in_process=isinstance(executor, InProcess),
+    )
+    folder.write_leaderboard()
+    ending = Supervisor(plan, study, executor, folder, progress).run()
+    if ending == "interrupted":
+        write_note(study, folder.path)
+        progress.message(f"interrupted; run the same command again to resume ({folder.path})")
+        return
+    if ending == "time limit":
+        progress.message("the time limit is reached")
+    final = FinalPlan(
+        metric=config.metric,
+        networks=config.finalists,
+        seed=config.seed,
+        trait=material.trait,
+        trials=config.trials,
+        common=common,
+    )
+    result = run_final(final, folder, executor, progress)
+    write_note(study, folder.path)
+    progress.message(f"winner by validation: {result['winner']['name']}")
+    if result["comparison"] is not None:
+        progress.message(str(result["comparison"]["sentence"]))
+
+
+def _max_epochs(space: SearchSpace) -> int:
+    """Return ``max_epochs`` of the hand-made configuration, for the warm-up of pruners."""
+    return sample(space, from_values(default_values(space))).fit.max_epochs

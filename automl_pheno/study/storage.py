@@ -1,0 +1,183 @@
+"""The Optuna study of a run: one journal file, repaired when torn, and the trials that a dead supervisor left."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from automl_pheno.errors import StudyError
+from automl_pheno.files import writing
+from automl_pheno.study.records import TrialRecord
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+MAX_KILLS = 3
+"""A trial whose process died this often is failed: it is the trial that kills."""
+
+KILLS = "kills"
+REASON = "reason"
+FIXED_PARAMS = "fixed_params"  # Optuna's own name for the values of an enqueued trial
+
+
+def open_study(
+    path: Path,
+    name: str,
+    direction: Literal["maximize", "minimize"],
+    *,
+    sampler: BaseSampler | None = None,
+    pruner: BasePruner | None = None,
+) -> optuna.Study:
+    """Return the study `name` of the journal file at `path`, made if need be. Call it with the run's lock held.
+
+    Raises
+    ------
+    StudyError
+        The journal is damaged in another place than its last line, or cannot be written.
+    """
+    repair_journal(path)
+    # The lock of a killed process would make Optuna wait for 30 s; the run's own lock says that nobody else writes.
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with writing(path):
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            return optuna.create_study(
+                storage=storage,
+                study_name=name,
+                direction=direction,
+                load_if_exists=True,
+                sampler=sampler,
+                pruner=pruner,
+            )
+    except (ValueError, KeyError) as error:
+        msg = f"{path}: the journal is damaged ({error}); move it away to start the search anew"
+        raise StudyError(msg) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def repair_journal(path: Path) -> bool:
+    """Cut off a last line that a killed process left half-written; True if there was one.
+
+    Optuna would write on into that line and lose what it writes. What the line would have said `reap` makes up for.
+    """
+    if not path.exists():
+        return False
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end == len(content) and _is_json(content[content.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]):
+        return False
+    if end == len(content):  # a whole line that is no JSON: the tail of a torn write
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    with writing(path), path.open("r+b") as file:
+        file.truncate(end)
+        os.fsync(file.fileno())
+    return True
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line or b"null")
+    except ValueError:
+        return False
+    return True
+
+
+def reap(study: optuna.Study, records: Mapping[int, TrialRecord], *, killed: bool) -> list[tuple[FrozenTrial, str]]:
+    """Settle each trial that is still running although no supervisor lives.
+
+    One with a record was finished, only Optuna was not told: it is told now. Any other was in flight and goes back
+    into the queue. Left alone, such zombies would mislead the constant liar of TPE for ever.
+
+    Parameters
+    ----------
+    study
+        Opened by `open_study`.
+    records
+        Trial number -> record.
+    killed
+        True where the trial ran in the supervisor's own process and may have been what killed it.
+
+    Returns
+    -------
+    list
+        The trials that were put back too often and are to be recorded as failed, with the reason.
+    """
+    beyond = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if (record := records.get(trial.number)) is not None:
+            tell_record(study, trial.number, record)
+        elif (reason := put_back(study, trial, reason="the supervisor died", killed=killed)) is not None:
+            beyond.append((trial, reason))
+    return beyond
+
+
+def put_back(study: optuna.Study, trial: FrozenTrial, *, reason: str, killed: bool) -> str | None:
+    """End a running trial as FAIL and put its parameters back into the queue.
+
+    The new trial carries ``failed_trial`` and ``retry_history`` as Optuna's own retry callback writes them.
+
+    Parameters
+    ----------
+    study, trial
+        The study and a trial that is running there.
+    reason
+        For the trial's attribute of that name.
+    killed
+        True if the process died that ran it; after `MAX_KILLS` of these it is not put back.
+
+    Returns
+    -------
+    str or None
+        The reason for which it was not put back, or None. Its state in the study is settled either way.
+    """
+    kills = int(trial.user_attrs.get(KILLS, 0)) + int(killed)
+    _set_attr(study, trial, REASON, reason)
+    if kills >= MAX_KILLS:
+        study.tell(trial.number, state=TrialState.FAIL)
+        return f"killed {kills} workers ({reason})"
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    if trial.params or fixed:
+        history = [*trial.system_attrs.get("retry_history", []), trial.number]
+        system_attrs: dict[str, Any] = {
+            "failed_trial": trial.system_attrs.get("failed_trial", trial.number),
+            "retry_history": history,
+            # What was not drawn yet of an enqueued trial when it broke off is still to be what was enqueued.
+            FIXED_PARAMS: {**(fixed or {}), **trial.params},
+        }
+        user_attrs = {KILLS: kills} if kills else {}
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING, user_attrs=user_attrs, system_attrs=system_attrs))
+    # Last, so that a process killed between the two leaves the trial twice rather than not at all: the second one is
+    # then recognised as a duplicate.
+    study.tell(trial.number, state=TrialState.FAIL)
+    return None
+
+
+def retry_history(trial: FrozenTrial) -> tuple[int, ...]:
+    """Return the numbers of the earlier trials that this one repeats."""
+    return tuple(trial.system_attrs.get("retry_history", ()))
+
+
+def tell_record(study: optuna.Study, number: int, record: TrialRecord) -> None:
+    """Tell Optuna how a trial ended, unless it knows."""
+    if record.state == "complete" and record.value is not None:
+        study.tell(number, record.value, skip_if_finished=True)
+    elif record.state in ("pruned", "infeasible"):
+        study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+    else:
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _set_attr(study: optuna.Study, trial: FrozenTrial, key: str, value: Any) -> None:
+    study._storage.set_trial_user_attr(trial._trial_id, key, value)

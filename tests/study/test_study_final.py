@@ -1,0 +1,142 @@
+"""The final test: who is tested, who wins, and that it happens once."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import pearsonr
+from sklearn.metrics import r2_score
+
+from automl_pheno.data import Dataset, Inputs, save_dataset
+from automl_pheno.errors import StudyError
+from automl_pheno.splits import Split, write_split
+from automl_pheno.study.executor import InProcess
+from automl_pheno.study.final import FinalPlan, choose_finalists, comparison_sentence, run_final
+from automl_pheno.study.progress import Silent
+from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.run_folder import RunFolder
+
+
+def network(number, value, noise, state="complete"):
+    return TrialRecord(
+        kind="network", name=f"toy-{number}", trial=number, state=state, value=value, best_epoch=number + 2,
+        seed=number, candidate={"name": "network", "noise": noise},
+    )  # fmt: skip
+
+
+def baseline(name, value, noise, state="complete"):
+    return TrialRecord(
+        kind="baseline", name=name, state=state, value=value, seed=9, candidate={"name": name, "noise": noise}
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    n, n_test = 90, 40
+    ids = np.array([f"s{i}" for i in range(n)])
+    sets = np.array(["train"] * 40 + ["validation"] * 10 + ["test"] * n_test)
+    dataset = Dataset(
+        name="toy",
+        ids=ids,
+        inputs=Inputs(kind="genotype", values=rng.integers(0, 3, (n, 4)).astype(np.float32)),
+        traits=pd.DataFrame({"yield": rng.normal(size=n)}, index=ids),
+        columns=pd.DataFrame(index=ids),
+    )
+    split = Split(ids=ids, group=np.arange(n), set=sets, fold=np.full(n, -1))
+    write_split(split, tmp_path / "split.csv")
+    save_dataset(dataset.take(split.development), tmp_path / "development.npz")
+    save_dataset(dataset.take(split.test), tmp_path / "sealed_test.npz")
+    return RunFolder(tmp_path, metric="pearson_r", parameters=())
+
+
+def test(folder, **fields):
+    plan = {
+        "metric": "pearson_r", "networks": 2, "seed": 1, "trait": "yield", "trials": 4,
+        "common": {"run": str(folder.path)}, "function": "study_trials:refit", **fields,
+    }  # fmt: skip
+    return run_final(FinalPlan(**plan), folder, InProcess(), Silent())
+
+
+test.__test__ = False
+
+
+def test_winner_is_chosen_by_validation_even_when_another_tests_better(folder):
+    for record in (network(0, 0.6, 2.0), network(1, 0.9, 1.0), network(2, 0.5, 0.0), baseline("ridge", 0.8, 0.1)):
+        folder.append(record)
+    final = test(folder)
+    assert [entry["name"] for entry in final["finalists"]] == ["toy-1", "ridge", "toy-0"]
+    assert final["winner"]["name"] == "toy-1"
+    assert final["finalists"][1]["test"]["pearson_r"] > final["winner"]["test"]["pearson_r"]
+    assert final["comparison"]["sentence"].startswith(
+        "The network toy-1 is worse than ridge: difference in Pearson r -"
+    )
+    table = pd.read_csv(folder.path / "test_predictions.csv")
+    assert list(table.columns) == ["id", "observed", "toy-1", "ridge", "toy-0"]
+    assert len(table) == 40
+    for entry in final["finalists"]:
+        predicted = table[entry["name"]]
+        assert entry["test"]["pearson_r"] == pytest.approx(pearsonr(table["observed"], predicted).statistic)
+        assert entry["test"]["r2"] == pytest.approx(r2_score(table["observed"], predicted))
+        assert entry["low"] < entry["test"]["pearson_r"] < entry["high"]
+        assert set(entry["intervals"]) == {"pearson_r", "spearman", "r2", "rmse", "mae"}
+    assert (folder.path / "best" / "who.txt").read_text() == "network 3"  # the best epoch of toy-1
+    assert json.loads((folder.path / "final.json").read_text())["n_test"] == 40
+    board = pd.read_csv(folder.path / "leaderboard.csv").set_index("name")
+    assert board.loc["ridge", "test_pearson_r"] == final["finalists"][1]["test"]["pearson_r"]
+    assert np.isnan(board.loc["toy-2", "test_pearson_r"])
+
+
+def test_the_test_set_is_opened_once(folder):
+    folder.append(baseline("ridge", 0.8, 0.1))
+    test(folder)
+    before = (folder.path / "final.json").read_bytes()
+    with pytest.raises(StudyError, match="was opened"):
+        test(folder)
+    assert (folder.path / "final.json").read_bytes() == before
+
+
+def test_a_finalist_that_cannot_be_refitted_does_not_win(folder):
+    folder.append(network(0, 0.9, -1.0))
+    folder.append(baseline("ridge", 0.5, 0.1))
+    final = test(folder)
+    assert final["winner"]["name"] == "ridge"
+    assert final["finalists"][0]["reason"] == "ValueError: noise must not be negative"
+    assert final["comparison"] is None
+
+
+def test_nothing_complete_is_an_error_and_opens_nothing(folder):
+    folder.append(network(0, None, 1.0, state="failed"))
+    with pytest.raises(StudyError, match="nothing to test"):
+        test(folder)
+    assert not (folder.path / "final.json").exists()
+
+
+def test_finalists_are_the_best_networks_and_all_baselines():
+    records = [
+        network(0, 0.1, 0), network(1, 0.3, 0), network(2, 0.2, 0), network(3, 0.9, 0, state="pruned"),
+        baseline("mean", 0.0, 0), baseline("gblup", None, 0, state="failed"), baseline("ridge", 0.25, 0),
+    ]  # fmt: skip
+    by_r = choose_finalists(records, metric="pearson_r", networks=2)
+    assert [record.name for record in by_r] == ["toy-1", "ridge", "toy-2", "mean"]
+    by_error = choose_finalists(records, metric="rmse", networks=1)
+    assert [record.name for record in by_error] == ["mean", "toy-0", "ridge"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "low", "high", "word"),
+    [
+        ("pearson_r", -0.02, -0.05, 0.01, "not better"),
+        ("pearson_r", 0.02, 0.01, 0.03, "better"),
+        ("pearson_r", -0.02, -0.03, -0.01, "worse"),
+        ("rmse", -0.02, -0.03, -0.01, "better"),
+        ("rmse", 0.02, 0.01, 0.03, "worse"),
+    ],
+)
+def test_the_comparison_in_words(metric, difference, low, high, word):
+    sentence = comparison_sentence("cnn-3", "rkhs", metric, difference, low, high)
+    assert sentence.startswith(f"The network cnn-3 is {word} than RKHS: difference in ")
+    assert sentence.endswith(f" {difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f}).")

@@ -1,0 +1,181 @@
+"""Whole runs without Keras: baselines only, in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from automl_pheno.data import Dataset, Inputs, load_dataset
+from automl_pheno.errors import DataError, SpaceError, SplitError, StudyError
+from automl_pheno.study.config import make_study
+from automl_pheno.study.dashboard import make_app, make_note
+from automl_pheno.study.progress import Silent
+from automl_pheno.study.search import run_search
+
+SPACE = """
+schema: 1
+name: toy
+input: genotype
+trunk:
+  - block: conv
+    filters: {values: [4, 8]}
+  - block: flatten
+"""
+
+
+class Listener(Silent):
+    def __init__(self):
+        self.messages = []
+
+    def message(self, text):
+        self.messages.append(text)
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    n = 120
+    dosages = rng.integers(0, 3, (n, 30)).astype(np.float32)
+    ids = np.array([f"line{i}" for i in range(n)])
+    y = dosages[:, 0] - dosages[:, 1] + 0.3 * rng.normal(size=n)
+    return Dataset(
+        name="toy", ids=ids, inputs=Inputs(kind="genotype", values=dosages),
+        traits=pd.DataFrame({"yield": y}, index=ids), columns=pd.DataFrame(index=ids), notes=("read 120 lines",),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+
+    def study(**fields):
+        defaults = {
+            "space": tmp_path / "space.yaml", "name": "toy", "trials": 0, "workers": 0, "baselines": ("mean", "ridge")
+        }  # fmt: skip
+        return make_study(**{**defaults, **fields})
+
+    return study
+
+
+def test_a_run_of_baselines_from_data_to_winner(study, dataset, tmp_path):
+    heard = Listener()
+    run = run_search(study(), tmp_path / "run", heard, dataset=dataset)
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "study.yaml", "space.yaml", "split.csv", "split_card.json", "journal.log", "trials.jsonl", "leaderboard.csv",
+        "provenance.json", "best", "final.json", "test_predictions.csv",
+    }  # fmt: skip
+    assert "read 120 lines" in heard.messages
+    final = json.loads((run / "final.json").read_text())
+    assert final["winner"]["name"] == "ridge"
+    assert final["winner"]["test"]["pearson_r"] > 0.8
+    assert final["comparison"] is None
+    assert yaml.safe_load((run / "study.yaml").read_text())["finalists"] == 3
+    assert (run / "best" / "predictor.json").is_file()
+    board = pd.read_csv(run / "leaderboard.csv")
+    assert board["name"].tolist() == ["ridge", "mean"]
+    assert board["test_pearson_r"].notna().all()
+
+
+def test_what_the_slots_read_holds_no_test_sample(study, dataset, tmp_path):
+    run = run_search(study(), tmp_path / "run", dataset=dataset)
+    split = pd.read_csv(run / "split.csv")
+    tested = set(split.loc[split["set"] == "test", "id"])
+    assert len(tested) == 18
+    assert set(load_dataset(run / "sealed_test.npz").ids) == tested
+    assert set(load_dataset(run / "development.npz").ids) == set(split["id"]) - tested
+    assert set(pd.read_csv(run / "test_predictions.csv")["id"]) == tested
+
+
+def test_the_same_search_again_changes_nothing_and_more_is_refused(study, dataset, tmp_path):
+    run = run_search(study(), tmp_path / "run", dataset=dataset)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file() and path.name != "run.lock"}
+    heard = Listener()
+    assert run_search(study(), tmp_path / "run", heard, dataset=dataset) == run
+    assert "this run is finished" in heard.messages[-1]
+    with pytest.raises(StudyError, match=r"trials 3 asks for more.*test set was opened"):
+        run_search(study(trials=3), tmp_path / "run", dataset=dataset)
+    assert all((run / name).read_bytes() == content for name, content in before.items())
+
+
+def test_a_changed_space_data_or_split_is_refused(study, dataset, tmp_path):
+    run_search(study(), tmp_path / "run", dataset=dataset)
+    with pytest.raises(StudyError, match=r"split.test: was 0.15, now 0.3"):
+        run_search(study(split={"test": 0.3}), tmp_path / "run", dataset=dataset)
+    with pytest.raises(StudyError, match=r"data.samples: was 120, now 100\n.*data.sha256"):
+        run_search(study(), tmp_path / "run", dataset=dataset.take(np.arange(100)))
+    (tmp_path / "space.yaml").write_text(SPACE.replace("[4, 8]", "[4, 16]"))
+    with pytest.raises(StudyError, match=r"space.trunk.0.filters.values: was \[4, 8\], now \[4, 16\]"):
+        run_search(study(), tmp_path / "run", dataset=dataset)
+
+
+def test_folds_give_a_spread(study, dataset, tmp_path):
+    run = run_search(study(split={"method": "kfold", "folds": 3}), tmp_path / "run", dataset=dataset)
+    ridge = pd.read_csv(run / "leaderboard.csv").set_index("name").loc["ridge"]
+    assert 0 < ridge["val_sd"] < 0.3
+    folds = json.loads((run / "trials.jsonl").read_text().splitlines()[-1])["fold_scores"]
+    values = [fold["pearson_r"] for fold in folds]
+    assert len(values) == 3
+    assert ridge["val_pearson_r"] == pytest.approx(np.mean(values))
+    assert ridge["val_sd"] == pytest.approx(np.std(values, ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"space": Path("nowhere.yaml")}, SpaceError, "nowhere.yaml: no such file"),
+        ({"data": {"file": "nowhere.csv"}}, DataError, "nowhere.csv"),
+        ({"split": {"groups": ("column:farm",)}}, SplitError, "farm"),
+        ({"engine": "gp"}, StudyError, "needs the package 'torch': pip install torch"),
+    ],
+)
+def test_bad_input_writes_nothing(study, dataset, tmp_path, fields, error, message):
+    if fields.get("engine") == "gp":
+        pytest.importorskip("optuna")
+        import importlib.util
+
+        if importlib.util.find_spec("torch") is not None:
+            pytest.skip("torch is installed")
+    with pytest.raises(error, match=message):
+        run_search(study(**fields), tmp_path / "run", dataset=None if "data" in fields else dataset)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_space_for_other_inputs_is_refused(study, dataset, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE.replace("genotype", "sequence"))
+    with pytest.raises(StudyError, match="the space is for sequence inputs, but toy holds genotypes"):
+        run_search(study(), tmp_path / "run", dataset=dataset)
+
+
+def test_the_dashboard_serves_the_study_with_the_leaderboard_as_its_note(study, dataset, tmp_path):
+    run = run_search(study(), tmp_path / "run", dataset=dataset)
+    note = make_note(run)
+    assert "Winner by validation: **ridge**." in note
+    assert "| 1 | ridge | baseline |" in note
+    app = make_app(run)
+
+    def get(path):
+        status = []
+        environ = {
+            "REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SERVER_NAME": "x", "SERVER_PORT": "1",
+            "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
+        }  # fmt: skip
+        body = b"".join(app(environ, lambda line, headers, exc_info=None: status.append(line)))
+        assert status == ["200 OK"]
+        return json.loads(body)
+
+    studies = get("/api/studies")["study_summaries"]
+    assert [item["study_name"] for item in studies] == ["toy"]
+    detail = get(f"/api/studies/{studies[0]['study_id']}")
+    assert detail["note"]["body"] == note
+
+
+def test_no_dashboard_without_a_run(tmp_path):
+    with pytest.raises(StudyError, match=r"holds no journal\.log"):
+        make_app(tmp_path)
