@@ -1,0 +1,226 @@
+"""The searched network as a predictor: encoding and scaling learnt on training rows, training, files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from automl_pheno.data.dataset import Examples, FloatArray, Inputs
+from automl_pheno.data.encode import one_hot
+from automl_pheno.errors import PredictorError
+from automl_pheno.metrics import METRICS
+from automl_pheno.networks import build
+from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
+from automl_pheno.space.config import ModelConfig
+from automl_pheno.space.size import network_size
+from automl_pheno.training import TrainingData, train
+
+_CHUNK = 512
+
+
+@PREDICTORS.add("network")
+class NetworkPredictor:
+    """A network of Keras, trained by `automl_pheno.training`.
+
+    Parameters
+    ----------
+    config
+        Network and training.
+    metric
+        Name in ``METRICS``; decides early stopping and is reported as ``val_<metric>``.
+    epochs
+        Train this many epochs and keep the last weights (the refit of a winner); by default the validation rows
+        given to ``fit`` stop the training and choose the epoch.
+
+    Attributes
+    ----------
+    y_mean, y_sd
+        Mean and standard deviation of the training trait; the network predicts ``(y - y_mean) / y_sd``.
+    """
+
+    kind = "network"
+
+    def __init__(self, config: ModelConfig, metric: str = "pearson_r", epochs: int | None = None) -> None:
+        self.config = config
+        self.metric = metric
+        self.epochs = epochs
+        self.y_mean = 0.0
+        self.y_sd = 1.0
+        self._width = 0
+        self._mean: FloatArray | None = None
+        self._sd: FloatArray | None = None
+        self._weights: list[np.ndarray[Any, Any]] | None = None
+        self._predict_scaled: Any = None
+        self._model: keras.Model | None = None
+
+    def fit(
+        self,
+        train: Examples,
+        validation: Examples | None = None,
+        *,
+        rng: np.random.Generator,
+        report: Report | None = None,
+    ) -> FitSummary:
+        """Learn from `train`; see `Predictor.fit`.
+
+        Raises
+        ------
+        InfeasibleError
+            The configuration cannot become a network for this width.
+        TrainingError
+            The loss was not finite.
+        PredictorError
+            The inputs are of another kind than the configuration, or validation rows are missing.
+        """
+        start = time.perf_counter()
+        if train.inputs.kind != self.config.input:
+            msg = f"the configuration reads {self.config.input} inputs, the data are {train.inputs.kind} inputs"
+            raise PredictorError(msg)
+        if validation is None and self.epochs is None:
+            msg = "a network needs validation rows, or a fixed number of epochs"
+            raise PredictorError(msg)
+        self._width = train.inputs.width
+        size = network_size(self.config, self._width)
+        self.y_mean, self.y_sd = float(train.y.mean()), float(train.y.std())
+        if self.y_sd == 0.0:
+            self.y_sd = 1.0
+        if train.inputs.kind == "genotype":
+            self._learn_scaling(train.inputs)
+        data = TrainingData(
+            x=self._rows(train.inputs),
+            y=((train.y - self.y_mean) / self.y_sd).astype(np.float32),
+            validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
+        )
+        result = train_network(self, data, validation, rng, report)
+        self._weights, self._predict_scaled, self._model = result.weights, result.predict, None
+        return FitSummary(
+            weights=size.weights,
+            seconds=time.perf_counter() - start,
+            epochs=len(result.curve),
+            best_epoch=result.best_epoch,
+            curve=result.curve,
+            stopped=result.stopped,
+        )
+
+    def predict(self, inputs: Inputs) -> FloatArray:
+        """Return predictions in phenotype units, float64, shape (n,)."""
+        self._check(inputs)
+        if self._predict_scaled is not None:
+            scaled = self._predict_scaled(self._rows(inputs))
+        else:
+            model = self.model
+            chunks = [inputs.take(np.arange(i, min(i + _CHUNK, len(inputs)))) for i in range(0, len(inputs), _CHUNK)]
+            outputs = [keras.ops.convert_to_numpy(model(self.encode(chunk), training=False)) for chunk in chunks]
+            scaled = np.concatenate(outputs)[:, 0].astype(np.float64) if outputs else np.zeros(0)
+        predictions: FloatArray = scaled * self.y_sd + self.y_mean
+        return predictions
+
+    @property
+    def model(self) -> keras.Model:
+        """The fitted network, a plain ``keras.Model`` from `encode` (n, width, channels) to (n, 1) in sd."""
+        if self._model is None:
+            if self._weights is None:
+                msg = "this network is not fitted yet"
+                raise PredictorError(msg)
+            self._model = build(self.config, self._width)
+            self._model.set_weights(self._weights)
+        return self._model
+
+    def encode(self, inputs: Inputs) -> FloatArray:
+        """Return what the network reads, float32: (n, length, 4) base probabilities or (n, n_variants, 1)."""
+        self._check(inputs)
+        rows = self._rows(inputs)
+        return one_hot(rows) if inputs.kind == "sequence" else rows[:, :, None]
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.keras``, ``preprocess.json`` and ``config.json``."""
+        self.model.save(folder / "model.keras")
+        preprocess: dict[str, Any] = {
+            "input": self.config.input,
+            "width": self._width,
+            "y_mean": self.y_mean,
+            "y_sd": self.y_sd,
+            "metric": self.metric,
+        }
+        if self._mean is not None and self._sd is not None:
+            preprocess |= {"dosage_mean": self._mean.tolist(), "dosage_sd": self._sd.tolist()}
+        (folder / "preprocess.json").write_text(json.dumps(preprocess))
+        (folder / "config.json").write_text(self.config.model_dump_json(by_alias=True, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> NetworkPredictor:
+        """Return what `save` wrote."""
+        preprocess = json.loads((folder / "preprocess.json").read_text())
+        config = ModelConfig.model_validate_json((folder / "config.json").read_text())
+        predictor = cls(config, metric=preprocess["metric"])
+        predictor.y_mean, predictor.y_sd = preprocess["y_mean"], preprocess["y_sd"]
+        predictor._width = preprocess["width"]
+        if "dosage_mean" in preprocess:
+            predictor._mean = np.asarray(preprocess["dosage_mean"], np.float32)
+            predictor._sd = np.asarray(preprocess["dosage_sd"], np.float32)
+        predictor._model = keras.models.load_model(folder / "model.keras", compile=False)
+        return predictor
+
+    def _learn_scaling(self, inputs: Inputs) -> None:
+        missing = np.isnan(inputs.values)
+        counts = np.maximum((~missing).sum(axis=0), 1)
+        mean = np.where(missing, 0.0, inputs.values).sum(axis=0, dtype=np.float64) / counts
+        variance = (np.where(missing, 0.0, inputs.values - mean) ** 2).sum(axis=0, dtype=np.float64) / counts
+        self._mean = mean.astype(np.float32)
+        # a variant that does not vary in training says nothing: it is set to 0 by an infinite sd
+        self._sd = np.where(variance > 0, np.sqrt(variance), np.inf).astype(np.float32)
+
+    def _rows(self, inputs: Inputs) -> np.ndarray[Any, Any]:
+        if inputs.kind == "sequence":
+            return np.ascontiguousarray(inputs.values, dtype=np.uint8)
+        if self._mean is None or self._sd is None:
+            msg = "this network is not fitted yet"
+            raise PredictorError(msg)
+        return np.nan_to_num((inputs.values - self._mean) / self._sd, nan=0.0).astype(np.float32)
+
+    def _check(self, inputs: Inputs) -> None:
+        if self._width == 0:
+            msg = "this network is not fitted yet"
+            raise PredictorError(msg)
+        if inputs.kind != self.config.input or inputs.width != self._width:
+            unit = "bp" if self.config.input == "sequence" else "variants"
+            msg = (
+                f"the network reads {self.config.input} inputs of {self._width} {unit}, "
+                f"got {inputs.kind} inputs of {inputs.width}"
+            )
+            raise PredictorError(msg)
+
+
+def train_network(
+    predictor: NetworkPredictor,
+    data: TrainingData,
+    validation: Examples | None,
+    rng: np.random.Generator,
+    report: Report | None,
+) -> Any:
+    """Train with the predictor's metric as the monitor; predictions are judged in phenotype units."""
+    metric = METRICS[predictor.metric]
+    sign = 1.0 if metric.higher_is_better else -1.0
+
+    def monitor(scaled: np.ndarray[Any, Any]) -> Mapping[str, float]:
+        if validation is None:
+            return {}
+        predictions = scaled * predictor.y_sd + predictor.y_mean
+        value = metric.function(validation.y, predictions)
+        loss = float(np.mean(((validation.y - predictions) / predictor.y_sd) ** 2))
+        return {"monitor": sign * value, "val_loss": loss, f"val_{predictor.metric}": value}
+
+    return train(
+        predictor.config,
+        data,
+        rng=rng,
+        epochs=predictor.epochs,
+        monitor=monitor if validation is not None else None,
+        report=report,
+    )

@@ -1,0 +1,102 @@
+"""Predictors by name, and their folder on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from automl_pheno.data.dataset import Inputs
+from automl_pheno.errors import PredictorError
+from automl_pheno.predictors.protocol import PREDICTORS, Predictor
+from automl_pheno.space.config import ModelConfig
+
+_HEADER = "predictor.json"
+_VARIANTS = "variants.csv"
+
+
+def make_predictor(candidate: Mapping[str, Any], metric: str = "pearson_r", epochs: int | None = None) -> Predictor:
+    """Return an unfitted predictor.
+
+    Parameters
+    ----------
+    candidate
+        ``{"name": NAME}``, for the network with ``"config"``, the dumped `ModelConfig`.
+    metric
+        Decides early stopping of a network.
+    epochs
+        Fixed number of epochs of a network; see `NetworkPredictor`.
+    """
+    name = str(candidate["name"])
+    if name == "network":
+        from automl_pheno.predictors.network import NetworkPredictor
+
+        return NetworkPredictor(ModelConfig.model_validate(candidate["config"]), metric=metric, epochs=epochs)
+    return PREDICTORS[name]()
+
+
+def save_predictor(predictor: Predictor, folder: Path, inputs: Inputs, *, trait: str) -> None:
+    """Write a fitted predictor into the existing, empty `folder`, with what its inputs must look like.
+
+    Parameters
+    ----------
+    predictor
+        Fitted.
+    folder
+        Gets ``predictor.json``, for genotypes ``variants.csv``, and the predictor's own files.
+    inputs
+        Any rows of the data it was fitted on.
+    trait
+        Name of the predicted trait.
+    """
+    header = {"kind": predictor.kind, "input": inputs.kind, "width": inputs.width, "trait": trait}
+    predictor.save(folder)
+    if inputs.variants is not None:
+        inputs.variants.to_csv(folder / _VARIANTS, index=False)
+    (folder / _HEADER).write_text(json.dumps(header, indent=2) + "\n")
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Return ``kind, input, width, trait`` of a saved predictor.
+
+    Raises
+    ------
+    PredictorError
+        The folder holds no saved predictor.
+    """
+    try:
+        header: dict[str, Any] = json.loads((folder / _HEADER).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        msg = f"{folder}: no saved predictor here ({error})"
+        raise PredictorError(msg) from None
+    return header
+
+
+def read_variants(folder: Path) -> pd.DataFrame | None:
+    """Return the variants a saved predictor was fitted on, in its order; None for sequences."""
+    path = folder / _VARIANTS
+    if not path.exists():
+        return None
+    return pd.read_csv(path, dtype={"id": str, "chromosome": str, "ref": str, "alt": str}, keep_default_na=False)
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """Return the predictor that `save_predictor` wrote.
+
+    Raises
+    ------
+    PredictorError
+        The folder holds no saved predictor, or one that cannot be read.
+    """
+    kind = read_header(folder)["kind"]
+    if kind == "network":
+        # registers the network: Keras is imported only where one is used
+        import automl_pheno.predictors.network  # noqa: F401
+    try:
+        return PREDICTORS[kind].load(folder)
+    except (OSError, KeyError, ValueError) as error:
+        msg = f"{folder}: the saved predictor cannot be read: {error}"
+        raise PredictorError(msg) from error
