@@ -1,0 +1,181 @@
+"""Run folders like those that a search leaves, made with the study's own writers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from automl_pheno.data.dataset import Dataset, Inputs
+from automl_pheno.data.store import save_dataset
+from automl_pheno.explain import write_explanation
+from automl_pheno.explain.attribution import Attribution, at_bases
+from automl_pheno.metrics import bootstrap_difference, bootstrap_interval, score
+from automl_pheno.splits import SplitConfig, make_split, write_split
+from automl_pheno.files import write_json, write_text
+from automl_pheno.study.final import comparison_sentence
+from automl_pheno.study.leaderboard import make_leaderboard
+from automl_pheno.study.records import TrialRecord, append_record
+
+MakeRun = Callable[..., Path]
+
+
+def make_dataset(kind: str, n: int = 240) -> Dataset:
+    rng = np.random.default_rng(0)
+    if kind == "sequence":
+        inputs = Inputs(kind="sequence", values=(1 << rng.integers(0, 4, (n, 60))).astype(np.uint8))
+    else:
+        variants = pd.DataFrame({
+            "id": [f"snp{i}" for i in range(90)], "chromosome": np.repeat(["1", "2", "10"], 30),
+            "position": np.tile(np.arange(30) * 1000 + 5, 3), "ref": "A", "alt": "G",
+        })  # fmt: skip
+        values = rng.integers(0, 3, (n, 90)).astype(np.float32)
+        inputs = Inputs(kind="genotype", values=values, variants=variants)
+    ids = np.array([f"s{i:03d}" for i in range(n)])
+    traits = pd.DataFrame({"yield": rng.normal(5.0, 2.0, n)}, index=pd.Index(ids))
+    return Dataset(name="toy", ids=ids, inputs=inputs, traits=traits, columns=pd.DataFrame(index=pd.Index(ids)))
+
+
+def make_records(n_trials: int = 30) -> list[TrialRecord]:
+    rng = np.random.default_rng(1)
+    records = []
+    for trial in range(n_trials):
+        state: Any = ["complete", "complete", "pruned", "complete", "failed"][trial % 5] if trial else "complete"
+        value = None if state == "failed" else float(0.8 - 0.5 * np.exp(-trial / 8) * rng.random())
+        if state == "pruned" and value is not None:
+            value = -0.9 if trial == 2 else value - 0.2
+        curve = tuple(
+            {
+                "loss": float(np.exp(-e / 4) + 0.1),
+                "val_loss": float(np.exp(-e / 4) + 0.2 + 0.01 * max(e - 10, 0)),
+                "val_pearson_r": float(0.8 * (1 - np.exp(-e / 4)) - 0.01 * max(e - 10, 0)),
+            }
+            for e in range(20)
+        )
+        records.append(
+            TrialRecord(
+                kind="network",
+                name=f"cnn-{trial}",
+                trial=trial,
+                state=state,
+                value=value,
+                weights=1000 + trial,
+                epochs=20,
+                best_epoch=11,
+                seconds=3.0,
+                curve=curve,
+                params={"trunk.0.filters": 8},
+                scores={} if value is None else {"pearson_r": value, "r2": value**2},
+                reason="loss was not finite" if state == "failed" else "",
+            )
+        )
+    for name, value in (("ridge", 0.55), ("random_forest", 0.48), ("mean", 0.0)):
+        records.append(
+            TrialRecord(
+                kind="baseline",
+                name=name,
+                state="complete",
+                value=value,
+                sd=0.03,
+                weights=60,
+                seconds=1.0,
+                scores={"pearson_r": value},
+            )
+        )
+    return records
+
+
+def test_predictions(y: np.ndarray, noise: dict[str, float]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return {name: 5.0 + 0.7 * (y - 5.0) + rng.normal(0.0, sd, len(y)) for name, sd in noise.items()}
+
+
+test_predictions.__test__ = False  # type: ignore[attr-defined]  # a helper, not a test
+
+
+def write_final(run: Path, dataset: Dataset, test: np.ndarray, noise: dict[str, float]) -> list[dict[str, Any]]:
+    y = dataset.y("yield")[test]
+    predicted = test_predictions(y, noise)
+    finalists = []
+    for name, values in predicted.items():
+        low, high = bootstrap_interval(y, values, "pearson_r", np.random.default_rng(3))
+        finalists.append({
+            "name": name, "kind": "network" if name.startswith("cnn") else "baseline", "validation": 0.7,
+            "test": score(y, values), "low": low, "high": high,
+        })  # fmt: skip
+    network = next(f["name"] for f in finalists if f["kind"] == "network")
+    baseline = next(f["name"] for f in finalists if f["kind"] == "baseline")
+    difference, low, high = bootstrap_difference(
+        y, predicted[network], predicted[baseline], "pearson_r", np.random.default_rng(4)
+    )
+    sentence = comparison_sentence(network, baseline, "pearson_r", difference, low, high)
+    comparison = {"network": network, "baseline": baseline, "difference": difference, "sentence": sentence}
+    write_json(run / "final.json", {
+        "metric": "pearson_r", "trait": "yield", "n_test": len(test), "winner": finalists[0],
+        "comparison": comparison, "finalists": finalists, "note": "",
+    })  # fmt: skip
+    table = pd.DataFrame({"id": dataset.ids[test], "observed": y, **predicted})
+    write_text(run / "test_predictions.csv", table.to_csv(index=False))
+    return finalists
+
+
+def make_attribution(dataset: Dataset, *, aligned: bool) -> Attribution:
+    rng = np.random.default_rng(5)
+    inputs = dataset.inputs.take(np.arange(80))
+    contributions = rng.normal(0, 0.01, inputs.values.shape)
+    manifest: dict[str, Any] = {"method": "deeplift", "input": inputs.kind, "samples": 80, "fallback_from": []}
+    if inputs.kind == "sequence":
+        values = inputs.values.copy()
+        motif = np.array([1, 8, 4, 1, 2, 4, 8], dtype=np.uint8)  # ATGACGT
+        if aligned:
+            values[:] = values[0]
+            values[:, 3] = (1 << rng.integers(0, 4, 80)).astype(np.uint8)
+        for row, start in enumerate(rng.integers(0, 50, 80)):
+            place = 20 if aligned else start
+            values[row, place : place + 7] = motif
+            contributions[row, place : place + 7] += 0.3
+        inputs = Inputs(kind="sequence", values=values)
+    else:
+        contributions[:, 40] += inputs.values[:, 40] - 1.0
+    predictions = 5.0 + contributions.sum(axis=1)
+    manifest["completeness_error"] = {"max": 1e-7, "prediction_spread": float(np.ptp(predictions))}
+    return Attribution(
+        inputs=inputs, ids=dataset.ids[:80], rows=np.arange(80), predictions=predictions,
+        values=at_bases(contributions, inputs) if inputs.kind == "sequence" else contributions,
+        base_value=np.full(80, 5.0), completeness=np.zeros(80), method="deeplift", manifest=manifest,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    def make(
+        kind: str = "sequence", *, tested: bool = True, explained: bool = True, aligned: bool = False,
+        noise: dict[str, float] | None = None,
+    ) -> Path:  # fmt: skip
+        run = tmp_path / "run"
+        run.mkdir()
+        dataset = make_dataset(kind)
+        split, card = make_split(dataset, "yield", SplitConfig())
+        write_split(split, run / "split.csv")
+        write_json(run / "split_card.json", card)
+        save_dataset(dataset.take(split.development), run / "development.npz")
+        records = make_records()
+        for record in records:
+            append_record(run / "trials.jsonl", record)
+        names = noise or {"cnn-28": 0.8, "ridge": 1.6, "random_forest": 2.0, "mean": 3.0}
+        tests = write_final(run, dataset, split.test, names) if tested else []
+        table = make_leaderboard(records, metric="pearson_r", parameters=["trunk.0.filters"], tests=tests)
+        write_text(run / "leaderboard.csv", table.to_csv(index=False))
+        if explained:
+            sentence = (
+                json.loads((run / "final.json").read_text())["comparison"]["sentence"] if tested else "Not tested."
+            )
+            write_explanation(make_attribution(dataset, aligned=aligned), run / "explain", verdict=sentence, seed=7)
+        return run
+
+    return make
