@@ -120,6 +120,31 @@ class Truth:
         """Pearson r that belongs to `ceiling_r2`."""
         return float(np.sqrt(max(self.ceiling_r2, 0.0)))
 
+    def planted_positions(self, width: int) -> npt.NDArray[np.bool_]:
+        """Return which positions of each sequence a planted motif makes matter, shape (n, width).
+
+        Positions where any base will do, and motifs on a strand on which they have no effect, do not count.
+
+        Raises
+        ------
+        DataError
+            This truth has no planted motifs.
+        """
+        if self.planted is None:
+            msg = f"a truth of kind {self.kind!r} has no planted motifs"
+            raise DataError(msg)
+        mask = np.zeros((len(self.planted), width), dtype=bool)
+        for number, motif in enumerate(self.motifs):
+            start, strand = self.planted[:, number, 0], self.planted[:, number, 1]
+            matters = np.asarray(motif.probabilities).max(axis=1) > 0.5
+            for direction, places in ((1, matters), (-1, matters[::-1])):
+                rows = np.flatnonzero(strand == direction)
+                if direction < 0 and motif.reverse_factor == 0.0:
+                    continue
+                columns = start[rows][:, None] + np.flatnonzero(places)
+                mask[rows[:, None], columns] = True
+        return mask
+
     def to_json(self) -> dict[str, Any]:
         """Return all but the arrays as JSON values."""
         return {

@@ -222,3 +222,23 @@ def test_genotypes_have_ld_families_and_populations():
 def test_missing_calls_are_as_many_as_asked():
     dataset, _ = SIMULATORS["genotypes"](seed=2, n=300, n_variants=300, missing=0.1)
     assert np.isnan(dataset.inputs.values).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_planted_positions_are_those_whose_base_matters() -> None:
+    dataset, truth = SIMULATORS["motifs"](n=300, seed=4)
+    mask = truth.planted_positions(dataset.inputs.width)
+    codes = dataset.inputs.values
+    for row in range(300):
+        expected = np.zeros(dataset.inputs.width, dtype=bool)
+        for number, motif in enumerate(truth.motifs):
+            start, strand = truth.planted[row, number]
+            if strand == 0 or (strand < 0 and motif.reverse_factor == 0):
+                continue
+            consensus = (
+                motif.consensus if strand > 0 else motif.consensus[::-1].translate(str.maketrans("ACGT", "TGCA"))
+            )
+            for offset, base in enumerate(consensus):
+                if base != "N":
+                    expected[start + offset] = True
+                    assert codes[row, start + offset] == {"A": 1, "C": 2, "G": 4, "T": 8}[base]
+        np.testing.assert_array_equal(mask[row], expected)

@@ -1,0 +1,58 @@
+"""Predict a file with the winner of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from automl_pheno.api.data import read
+from automl_pheno.api.run import load
+from automl_pheno.errors import StudyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What `predict_file` did.
+
+    Attributes
+    ----------
+    n
+        Predictions written.
+    trait
+        What was predicted.
+    notes
+        What was noticed while reading and matching.
+    """
+
+    n: int
+    trait: str
+    notes: tuple[str, ...]
+
+
+def predict_file(
+    run: str | Path,
+    source: str | Path,
+    out: Path,
+    *,
+    sequence_column: str | None = None,
+    id_column: str | None = None,
+) -> Predicted:
+    """Predict the samples of a file and write ``id, prediction`` to the CSV `out`, whole or not at all.
+
+    Raises
+    ------
+    StudyError, DataError, PredictorError
+        The run, the file, or their match breaks a rule; nothing is written.
+    """
+    from automl_pheno.files import write_text
+
+    best = load(run)
+    if out.is_dir() or not out.parent.is_dir():
+        msg = f"{out}: must be a file in an existing folder"
+        raise StudyError(msg)
+    samples = best.samples(read(source, sequence_column=sequence_column, id_column=id_column))
+    table = pd.DataFrame({"id": samples.ids, "prediction": best.predictor.predict(samples.inputs)})
+    write_text(out, table.to_csv(index=False))
+    return Predicted(n=len(table), trait=best.trait, notes=samples.notes)

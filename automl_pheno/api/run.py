@@ -1,0 +1,290 @@
+"""A run and its winner."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from automl_pheno.api.data import Data, read
+from automl_pheno.api.match import match_variants, match_width
+from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
+from automl_pheno.errors import DataError, PredictorError, StudyError, known_names
+from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
+from automl_pheno.rng import generator
+from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY
+
+if TYPE_CHECKING:
+    from automl_pheno.explain import Attribution
+    from automl_pheno.predictors.protocol import Predictor
+
+EXPLANATION = "explain"
+"""Folder of the explanation in the folder of a run."""
+_STDERR = 2  # the file descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The folder of a run.
+
+    Attributes
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    StudyError
+        It is not the folder of a run.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if not self.path.is_dir():
+            beside = [p.name for p in self.path.parent.glob("*/")] if self.path.parent.is_dir() else []
+            msg = f"{self.path}: no such run folder; {known_names(self.path.name, beside)}"
+            raise StudyError(msg)
+        if not (self.path / STUDY).is_file():
+            msg = f"{self.path}: is not the folder of a run: it holds no {STUDY}"
+            raise StudyError(msg)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the winner was tested; otherwise the same search again resumes the run."""
+        return (self.path / FINAL).is_file()
+
+    @property
+    def verdict(self) -> str:
+        """Whether the best network beats the best baseline, in a sentence with the interval."""
+        final = self.final
+        comparison = final["comparison"]
+        if comparison is not None:
+            return str(comparison["sentence"])
+        return str(final["note"]) or "Networks and baselines were not compared: the run has only one of the two."
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """``leaderboard.csv``: networks and baselines, best first."""
+        return pd.read_csv(self._file(LEADERBOARD))
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """``final.json``: the winner tested once, and how it compares with the best baseline."""
+        final: dict[str, Any] = json.loads(self._file(FINAL).read_text(encoding="utf-8"))
+        return final
+
+    @property
+    def best(self) -> Best:
+        """The winner."""
+        self._file(f"{BEST}/predictor.json")
+        return load(self.path)
+
+    def _file(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            msg = f"{self.path}: has no {name} yet; the same search again resumes and finishes the run"
+            raise StudyError(msg)
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Best:
+    """The winner of a run, ready to predict.
+
+    Attributes
+    ----------
+    path
+        Folder of the saved predictor.
+    kind
+        ``network`` or the name of a baseline.
+    input
+        ``sequence`` or ``genotype``.
+    width
+        Length in bp, or number of variants.
+    trait
+        What is predicted, in phenotype units.
+    variants
+        The variants it reads, in order; None for sequences.
+    """
+
+    path: Path
+    kind: str
+    input: str
+    width: int
+    trait: str
+    variants: pd.DataFrame | None = None
+    _loaded: list[Predictor] = field(default_factory=list, repr=False)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The fitted predictor; read from disk when it is first asked for."""
+        if not self._loaded:
+            if "keras" not in sys.modules:  # it reads this once, when it is imported
+                os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+            with _without_start_up_chatter():
+                self._loaded.append(load_predictor(self.path))
+        return self._loaded[0]
+
+    @property
+    def model(self) -> Any:
+        """The network, a plain ``keras.Model`` on encoded inputs, whose output is in sd of the training trait.
+
+        Raises
+        ------
+        PredictorError
+            The winner is a baseline.
+        """
+        if self.kind != "network":
+            msg = f"{self.path}: the winner is the baseline {self.kind!r}, which is no keras.Model; use predict"
+            raise PredictorError(msg)
+        return self.predictor.model  # type: ignore[attr-defined]  # of NetworkPredictor; this room does not know Keras
+
+    def predict(self, data: Data | Inputs | Sequence[str]) -> FloatArray:
+        """Return predictions in phenotype units, float64, shape (n,).
+
+        Parameters
+        ----------
+        data
+            Sequences as text, a file, a data set, inputs, or a data frame of dosages (index: ids, columns: variant
+            ids). See `samples` for what is matched.
+        """
+        return self.predictor.predict(self.samples(data).inputs)
+
+    def explain(
+        self,
+        data: Data | Inputs | Samples | Sequence[str] | None = None,
+        *,
+        method: str = "auto",
+        samples: int = 200,
+        seed: int = 0,
+    ) -> Attribution:
+        """Return the contributions of positions or variants; ``.plot()`` draws them, ``.to_shap()`` is for ``shap``.
+
+        Parameters
+        ----------
+        data
+            Samples to explain, as in `predict`; None takes development samples of the run.
+        method
+            Name in ``EXPLAINERS``, or ``auto``.
+        samples
+            At most this many.
+        seed
+            Of the drawn samples and references.
+
+        Raises
+        ------
+        StudyError
+            The run's development data, which are the background, do not lie beside the winner.
+        ExplainError
+            The method does not apply.
+        """
+        from automl_pheno.explain import explain
+
+        given = None if data is None else self.samples(data)
+        file = self.path.resolve().parent / DEVELOPMENT
+        if not file.is_file():
+            msg = f"{file}: is missing; an explanation compares with the development samples of the run"
+            raise StudyError(msg)
+        development = load_dataset(file)
+        return explain(
+            self.predictor,
+            development.inputs if given is None else given.inputs,
+            development.inputs,
+            method=method,
+            rng=generator(seed, "explain"),
+            ids=development.ids if given is None else given.ids,
+            max_samples=samples,
+        )
+
+    def samples(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
+        """Return `data` as the winner reads it, with ids and notes on what was matched.
+
+        Shorter sequences are padded on the right. Variants are matched by id; one that is not in `data` counts as
+        a missing call in every sample.
+
+        Raises
+        ------
+        DataError
+            The data break a rule.
+        PredictorError
+            They are of another kind, longer than the winner reads, or have no variant in common with it.
+        """
+        given = self._read(data)
+        if given.inputs.kind != self.input:
+            msg = f"the winner reads {self.input} inputs, got {given.inputs.kind} inputs"
+            raise PredictorError(msg)
+        if self.variants is not None and given.inputs.variants is not None:
+            inputs, notes = match_variants(given.inputs, self.variants)
+        else:
+            inputs, notes = match_width(given.inputs, self.width)
+        return replace(given, inputs=inputs, notes=(*given.notes, *notes))
+
+    def _read(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
+        if isinstance(data, Samples):
+            return data
+        if isinstance(data, Inputs):
+            return Samples(ids=np.arange(len(data)).astype(np.str_), inputs=data)
+        if isinstance(data, (Dataset, str, Path, pd.DataFrame)):
+            dataset = read(data)
+            return Samples(ids=dataset.ids, inputs=dataset.inputs, notes=dataset.notes)
+        sequences: list[object] = list(data)
+        texts = [item for item in sequences if isinstance(item, str)]
+        if len(texts) < len(sequences):
+            kinds = sorted({type(item).__name__ for item in sequences} - {"str"})
+            msg = f"sequences must be text, got {', '.join(kinds)}"
+            raise DataError(msg)
+        codes, notes = encode_sequences(texts)
+        ids = np.arange(len(texts)).astype(np.str_)
+        return Samples(ids=ids, inputs=Inputs(kind="sequence", values=codes), notes=notes)
+
+
+def load(run: str | Path | Run) -> Best:
+    """Return the winner of a run.
+
+    Parameters
+    ----------
+    run
+        Folder of a run, or its ``best/`` folder, which can be copied elsewhere.
+
+    Raises
+    ------
+    StudyError, PredictorError
+        It is neither; or the run has no winner yet.
+    """
+    folder = run.path if isinstance(run, Run) else Path(run)
+    if not (folder / "predictor.json").is_file():
+        folder = Run(folder)._file(f"{BEST}/predictor.json").parent
+    header = read_header(folder)
+    return Best(
+        path=folder,
+        kind=header["kind"],
+        input=header["input"],
+        width=header["width"],
+        trait=header["trait"],
+        variants=read_variants(folder),
+    )
+
+
+@contextlib.contextmanager
+def _without_start_up_chatter() -> Iterator[None]:
+    """Keep what TensorFlow's C++ parts write to standard error when they are loaded from the user; errors raise."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)

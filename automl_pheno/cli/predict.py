@@ -1,0 +1,33 @@
+"""``predict``: the winner of a run on new samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automl_pheno.cli.options import RunFolder
+
+
+def predict(
+    run: RunFolder,
+    input_file: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="FASTA, a table with a sequence column, or a dosage table.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write: id, prediction.")],
+    sequence_column: Annotated[
+        str | None, typer.Option("--sequence-column", help="Column of a table.", show_default=False)
+    ] = None,
+    id_column: Annotated[str | None, typer.Option("--id-column", help="Column of a table.", show_default=False)] = None,
+) -> None:
+    """Predict new samples with the winner of a run.
+
+    Predictions are in phenotype units.
+    """
+    from automl_pheno.api import predict_file
+
+    done = predict_file(run, input_file, out, sequence_column=sequence_column, id_column=id_column)
+    for note in done.notes:
+        print(note)
+    print(f"{done.n:,} predictions of {done.trait} -> {out}")
