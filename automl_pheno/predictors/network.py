@@ -87,14 +87,16 @@ class NetworkPredictor:
             raise PredictorError(msg)
         self._width = train.inputs.width
         size = network_size(self.config, self._width)
-        self.y_mean, self.y_sd = float(train.y.mean()), float(train.y.std())
-        if self.y_sd == 0.0:
-            self.y_sd = 1.0
+        if not np.isfinite(train.y).all():
+            msg = f"the training trait must be finite, got {int((~np.isfinite(train.y)).sum())} values that are not"
+            raise PredictorError(msg)
+        # the spread of a constant trait is 0, and so is what the network adds to the mean
+        self.y_mean, self.y_sd = float(train.y.mean()), float(np.ptp(train.y) and train.y.std())
         if train.inputs.kind == "genotype":
             self._learn_scaling(train.inputs)
         data = TrainingData(
             x=self._rows(train.inputs),
-            y=((train.y - self.y_mean) / self.y_sd).astype(np.float32),
+            y=((train.y - self.y_mean) / (self.y_sd or 1.0)).astype(np.float32),
             validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
         )
         result = train_network(self, data, validation, rng, report)
@@ -213,7 +215,7 @@ def train_network(
             return {}
         predictions = scaled * predictor.y_sd + predictor.y_mean
         value = metric.function(validation.y, predictions)
-        loss = float(np.mean(((validation.y - predictions) / predictor.y_sd) ** 2))
+        loss = float(np.mean(((validation.y - predictions) / (predictor.y_sd or 1.0)) ** 2))
         return {"monitor": sign * value, "val_loss": loss, f"val_{predictor.metric}": value}
 
     return train(

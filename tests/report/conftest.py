@@ -15,9 +15,9 @@ from automl_pheno.data.dataset import Dataset, Inputs
 from automl_pheno.data.store import save_dataset
 from automl_pheno.explain import write_explanation
 from automl_pheno.explain.attribution import Attribution, at_bases
+from automl_pheno.files import write_json, write_text
 from automl_pheno.metrics import bootstrap_difference, bootstrap_interval, score
 from automl_pheno.splits import SplitConfig, make_split, write_split
-from automl_pheno.files import write_json, write_text
 from automl_pheno.study.final import comparison_sentence
 from automl_pheno.study.leaderboard import make_leaderboard
 from automl_pheno.study.records import TrialRecord, append_record

@@ -231,4 +231,4 @@ def test_shipped_spaces_load_and_their_tree_is_the_same_space(path):
 
 
 def test_the_spaces_that_the_documentation_names_exist():
-    assert {path.stem for path in SPACES.glob("*.yaml")} >= {"cnn", "cnn_genotype", "cnn_small", "mlp"}
+    assert {path.stem for path in SPACES.glob("*.yaml")} >= {"cnn", "cnn_aligned", "cnn_genotype", "cnn_small", "mlp"}
