@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 _SHOWN = 20
-_COLUMNS = 10
+_COLUMNS = 13
+_WHOLE = ("rank", "trial", "weights", "epochs")
 
 
 def make_app(run: Path) -> Any:
@@ -76,6 +77,16 @@ def _make_server(app: Any, port: int) -> Any:
     return make_server(HOST, port, app, server_class=Server, handler_class=Handler)
 
 
+def name_metric(study: optuna.Study, metric: str) -> None:
+    """Make the dashboard call the objective by the name of the metric."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna marks names of metrics experimental
+        if study.metric_names != [metric]:
+            study.set_metric_names([metric])
+
+
 def write_note(study: optuna.Study, run: Path) -> None:
     """Make the head of the leaderboard, and the final comparison if there is one, the study's note."""
     import warnings
@@ -100,7 +111,16 @@ def make_note(run: Path) -> str:
         if final["comparison"]:
             parts.append(str(final["comparison"]["sentence"]))
     if (run / LEADERBOARD).is_file():
-        table = pd.read_csv(run / LEADERBOARD, dtype=str, keep_default_na=False).head(_SHOWN).iloc[:, :_COLUMNS]
-        rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
-        parts.append("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+        table = pd.read_csv(run / LEADERBOARD).head(_SHOWN).iloc[:, :_COLUMNS]
+        shown = {str(name): [_cell(value, whole=name in _WHOLE) for value in table[name]] for name in table.columns}
+        rows = [list(shown), ["---"] * len(shown), *zip(*shown.values(), strict=True)]
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(value: Any, *, whole: bool) -> str:
+    if isinstance(value, str):
+        return value
+    if value != value:  # missing
+        return ""
+    return f"{int(value):,}" if whole else f"{value:.3f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Plan:
         True if the pruner wants the value of each fold instead of the running mean.
     in_process
         True if trials run in the supervisor's own process, which one of them may have killed.
+    after_record
+        Called after each record, with the leaderboard on disk.
     stop_grace
         Seconds that a task has to end by itself once told to.
     """
@@ -55,4 +57,5 @@ class Plan:
     max_weights: int | None = None
     values_of_folds: bool = False
     in_process: bool = False
+    after_record: Callable[[], None] = lambda: None
     stop_grace: float = 60.0

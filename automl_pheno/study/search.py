@@ -25,7 +25,7 @@ from automl_pheno.splits import Split, make_split, write_split
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
-from automl_pheno.study.dashboard import write_note
+from automl_pheno.study.dashboard import name_metric, write_note
 from automl_pheno.study.executor import Executor, InProcess
 from automl_pheno.study.final import FinalPlan, run_final
 from automl_pheno.study.plan import Plan
@@ -255,6 +255,7 @@ def _search(
         sampler=make_sampler(config.engine, seed=seed, slots=slots),
         pruner=make_pruner(config.pruner, Steps(last=last, folds=folds, slots=slots)),
     )
+    name_metric(study, config.metric)
     baselines = config.baselines
     plan = Plan(
         space=space,
@@ -269,6 +270,7 @@ def _search(
         trial_timeout=config.trial_timeout,
         max_weights=config.max_weights,
         values_of_folds=config.pruner == "wilcoxon",
+        after_record=lambda: write_note(study, folder.path),
         in_process=isinstance(executor, InProcess),
     )
     folder.write_leaderboard()

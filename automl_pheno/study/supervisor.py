@@ -237,6 +237,7 @@ class Supervisor:
                 self._failures = [*self._failures, record] if record.state == "failed" else []
             if running is not None and running.trial is not None:
                 self._tell(running.trial, record)
+        self._plan.after_record()
         self._progress.finished(record.name, record, self._standing())
 
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
