@@ -14,7 +14,18 @@ def test_the_contract_holds_on_the_other_backend_too(file: str) -> None:
     """Keras chooses its backend once a process, so the other one needs a process of its own."""
     other = OTHER[keras.backend.backend()]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(Path(__file__).with_name(file))],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            str(Path(__file__).with_name(file)),
+        ],
         env={**os.environ, "KERAS_BACKEND": other, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
