@@ -55,9 +55,3 @@ def compiled(structure: Structure) -> tuple[Program, Epoch]:
         raise UnknownNameError(kind, name, BACKENDS)
     program = Program(structure)
     return program, Backend(program)
-
-
-def forget_compiled() -> None:
-    """Drop every compiled structure, so that a long-lived process gives its memory back."""
-    compiled.cache_clear()
-    keras.backend.clear_session(free_memory=True)
