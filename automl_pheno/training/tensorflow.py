@@ -25,8 +25,9 @@ class TensorFlowEpoch:
         rows, chunks = tf.TensorSpec((None, width), code), tf.TensorSpec((None, None, width), code)
         hyper = {name: tf.TensorSpec((), tf.float32) for name in HYPER}
         rates, key, y = tf.TensorSpec((2,)), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((None,))
-        self._epoch = tf.function(self._run, input_signature=(state, hyper, rates, key, rows, y, chunks))
-        self._forward = tf.function(self._predict, input_signature=(state[0], state[1], chunks))
+        # traced here, once: TensorFlow would take the traces of successive structures for those of one function
+        self._epoch = tf.function(self._run).get_concrete_function(state, hyper, rates, key, rows, y, chunks)
+        self._forward = tf.function(self._predict).get_concrete_function(state[0], state[1], chunks)
 
     def put(self, array: np.ndarray[Any, Any]) -> Any:
         """Return the array on the device."""
