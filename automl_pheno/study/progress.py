@@ -174,18 +174,19 @@ class ConsoleProgress(Silent):
             self._live = None
 
     def _render(self) -> RenderableType:
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name, justify in (("slot", "left"), ("trial", "left"), ("step", "right"), ("value", "right")):
             table.add_column(name, justify=justify)  # type: ignore[arg-type] # rich wants a Literal
         table.add_column("seconds", justify="right")
-        table.title, table.title_justify, table.title_style = self._header(), "left", "bold"
         now = time.monotonic()
         for task, line in sorted(self._lines.items(), key=lambda item: item[1].slot):
             value = "" if line.value is None else f"{line.value:.4f}"
             table.add_row(line.slot, task, str(line.step or ""), value, f"{now - line.since:.0f}")
-        return table
+        return Group(Text(self._header(), style="bold"), table)
 
     def _header(self) -> str:
         standing, passed = self._standing, time.monotonic() - self._started

@@ -115,8 +115,13 @@ def test_log_lines_where_there_is_no_terminal():
 
 def test_a_line_for_each_slot_and_a_header_in_a_terminal():
     console = Console(file=io.StringIO(), force_terminal=True, width=200)
-    table, header = listen(console)
-    assert table.row_count == 2
+    shown, header = listen(console)
+    lines = Console(file=io.StringIO(), width=200)
+    lines.print(shown)
+    head, columns, *slots = lines.file.getvalue().splitlines()
+    assert head.startswith("0/30 trials | ")
+    assert columns.split() == ["slot", "trial", "step", "value", "seconds"]
+    assert [line.split()[:2] for line in slots] == [["host:1", "cnn-4"], ["host:2", "cnn-5"]]
     assert re.fullmatch(
         r"1/30 trials \| 1 done, 0 pruned, 0 failed \| pearson_r: best 0.5123 \(cnn-4\) \| \d+ trials/h \| .+ left",
         header,
