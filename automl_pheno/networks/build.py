@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 from automl_pheno.networks.blocks import BUILDERS, Parts, plain_parts
@@ -35,6 +37,16 @@ def build_for_training(config: ModelConfig, width: int) -> keras.Model:
     Dropout rates are non-trainable weights, so that networks that differ only in them share one compilation.
     """
     return _build(config, width, Parts(dropout=VariableDropout, gate=PositionGate))
+
+
+def average(models: Sequence[keras.Model]) -> keras.Model:
+    """Return one plain model whose output is the mean of those of `models`, which read the same inputs."""
+    inputs = keras.Input(models[0].input.shape[1:], name="input")
+    outputs = []
+    for number, model in enumerate(models):
+        model.name = f"member_{number}"
+        outputs.append(model(inputs))
+    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="ensemble")
 
 
 def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:

@@ -15,11 +15,11 @@ from automl_pheno.data.dataset import Examples, FloatArray, Inputs
 from automl_pheno.data.encode import one_hot
 from automl_pheno.errors import PredictorError
 from automl_pheno.metrics import METRICS
-from automl_pheno.networks import build
+from automl_pheno.networks import average, build
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import network_size
-from automl_pheno.training import TrainingData, train
+from automl_pheno.training import TrainingData, TrainingResult, train
 
 _CHUNK = 512
 
@@ -37,6 +37,9 @@ class NetworkPredictor:
     epochs
         Train this many epochs and keep the last weights (the refit of a winner); by default the validation rows
         given to ``fit`` stop the training and choose the epoch.
+    members
+        Train so many networks from different starts; the prediction is their mean, and ``model`` one network that
+        holds them all. The weights that happen to be last after a fixed number of epochs are a matter of luck.
 
     Attributes
     ----------
@@ -46,8 +49,11 @@ class NetworkPredictor:
 
     kind = "network"
 
-    def __init__(self, config: ModelConfig, metric: str = "pearson_r", epochs: int | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, metric: str = "pearson_r", epochs: int | None = None, members: int = 1
+    ) -> None:
         self.config = config
+        self.members = members
         self.metric = metric
         self.epochs = epochs
         self.y_mean = 0.0
@@ -55,8 +61,7 @@ class NetworkPredictor:
         self._width = 0
         self._mean: FloatArray | None = None
         self._sd: FloatArray | None = None
-        self._weights: list[np.ndarray[Any, Any]] | None = None
-        self._predict_scaled: Any = None
+        self._trained: list[TrainingResult] = []
         self._model: keras.Model | None = None
 
     def fit(
@@ -99,10 +104,11 @@ class NetworkPredictor:
             y=((train.y - self.y_mean) / (self.y_sd or 1.0)).astype(np.float32),
             validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
         )
-        result = train_network(self, data, validation, rng, report)
-        self._weights, self._predict_scaled, self._model = result.weights, result.predict, None
+        self._trained = [train_network(self, data, validation, rng, report) for _ in range(self.members)]
+        self._model = None
+        result = self._trained[0]
         return FitSummary(
-            weights=size.weights,
+            weights=size.weights * self.members,
             seconds=time.perf_counter() - start,
             epochs=len(result.curve),
             best_epoch=result.best_epoch,
@@ -113,8 +119,9 @@ class NetworkPredictor:
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""
         self._check(inputs)
-        if self._predict_scaled is not None:
-            scaled = self._predict_scaled(self._rows(inputs))
+        if self._trained:
+            rows = self._rows(inputs)
+            scaled = np.mean([result.predict(rows) for result in self._trained], axis=0)
         else:
             model = self.model
             chunks = [inputs.take(np.arange(i, min(i + _CHUNK, len(inputs)))) for i in range(0, len(inputs), _CHUNK)]
@@ -127,11 +134,14 @@ class NetworkPredictor:
     def model(self) -> keras.Model:
         """The fitted network, a plain ``keras.Model`` from `encode` (n, width, channels) to (n, 1) in sd."""
         if self._model is None:
-            if self._weights is None:
+            if not self._trained:
                 msg = "this network is not fitted yet"
                 raise PredictorError(msg)
-            self._model = build(self.config, self._width)
-            self._model.set_weights(self._weights)
+            models = []
+            for result in self._trained:
+                models.append(build(self.config, self._width))
+                models[-1].set_weights(result.weights)
+            self._model = average(models) if len(models) > 1 else models[0]
         return self._model
 
     def encode(self, inputs: Inputs) -> FloatArray:
@@ -149,6 +159,7 @@ class NetworkPredictor:
             "y_mean": self.y_mean,
             "y_sd": self.y_sd,
             "metric": self.metric,
+            "members": self.members,
         }
         if self._mean is not None and self._sd is not None:
             preprocess |= {"dosage_mean": self._mean.tolist(), "dosage_sd": self._sd.tolist()}
@@ -160,7 +171,7 @@ class NetworkPredictor:
         """Return what `save` wrote."""
         preprocess = json.loads((folder / "preprocess.json").read_text())
         config = ModelConfig.model_validate_json((folder / "config.json").read_text())
-        predictor = cls(config, metric=preprocess["metric"])
+        predictor = cls(config, metric=preprocess["metric"], members=preprocess["members"])
         predictor.y_mean, predictor.y_sd = preprocess["y_mean"], preprocess["y_sd"]
         predictor._width = preprocess["width"]
         if "dosage_mean" in preprocess:
@@ -205,7 +216,7 @@ def train_network(
     validation: Examples | None,
     rng: np.random.Generator,
     report: Report | None,
-) -> Any:
+) -> TrainingResult:
     """Train with the predictor's metric as the monitor; predictions are judged in phenotype units."""
     metric = METRICS[predictor.metric]
     sign = 1.0 if metric.higher_is_better else -1.0

@@ -18,7 +18,9 @@ _HEADER = "predictor.json"
 _VARIANTS = "variants.csv"
 
 
-def make_predictor(candidate: Mapping[str, Any], metric: str = "pearson_r", epochs: int | None = None) -> Predictor:
+def make_predictor(
+    candidate: Mapping[str, Any], metric: str = "pearson_r", epochs: int | None = None, members: int = 1
+) -> Predictor:
     """Return an unfitted predictor.
 
     Parameters
@@ -27,14 +29,16 @@ def make_predictor(candidate: Mapping[str, Any], metric: str = "pearson_r", epoc
         ``{"name": NAME}``, for the network with ``"config"``, the dumped `ModelConfig`.
     metric
         Decides early stopping of a network.
-    epochs
-        Fixed number of epochs of a network; see `NetworkPredictor`.
+    epochs, members
+        Fixed number of epochs, and number of networks; see `NetworkPredictor`.
     """
     name = str(candidate["name"])
     if name == "network":
         from automl_pheno.predictors.network import NetworkPredictor
 
-        return NetworkPredictor(ModelConfig.model_validate(candidate["config"]), metric=metric, epochs=epochs)
+        return NetworkPredictor(
+            ModelConfig.model_validate(candidate["config"]), metric=metric, epochs=epochs, members=members
+        )
     return PREDICTORS[name]()
 
 

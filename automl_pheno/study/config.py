@@ -60,6 +60,7 @@ class StudyConfig(_Frozen):
     engine: str = Field(default=DEFAULT_ENGINE, description="What proposes configurations.")
     pruner: str = Field(default=DEFAULT_PRUNER, description="What gives up hopeless trials.")
     finalists: int = Field(default=3, ge=1, le=100, description="Best networks that are refitted and tested.")
+    members: int = Field(default=3, ge=1, le=100, description="Trainings of each finalist; their mean predicts.")
     max_weights: int | None = Field(default=None, ge=1, description="Larger networks are infeasible.")
     backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Of Keras.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Of everything random in the search.")

@@ -37,7 +37,7 @@ def evaluate(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     metric, trait = str(task["metric"]), str(task["trait"])
     dataset, split = _development(str(task["run"]), str(task["data"]))
     result = cross_validate(
-        lambda: _make(task, None),
+        lambda: _make(task),
         dataset,
         dataset.y(trait),
         split,
@@ -67,14 +67,14 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     Parameters
     ----------
     task
-        As for `evaluate`, and ``folder`` (below ``finalists/``) and ``epochs`` (of a network; else None).
+        As for `evaluate`, and ``folder`` (below ``finalists/``) and ``epochs`` (of a network; else None), ``members``.
     report
         Gets the training loss of each epoch.
     """
     trait, run = str(task["trait"]), Path(task["run"])
     dataset, split = _development(str(run), str(task["data"]))
     train = Examples(inputs=dataset.inputs, y=dataset.y(trait), groups=split.group)
-    predictor = _make(task, task["epochs"])
+    predictor = _make(task, task["epochs"], int(task["members"]))
     summary = predictor.fit(
         train,
         rng=generator(int(task["seed"]), "refit"),
@@ -96,11 +96,11 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     }
 
 
-def _make(task: Mapping[str, Any], epochs: int | None) -> Predictor:
+def _make(task: Mapping[str, Any], epochs: int | None = None, members: int = 1) -> Predictor:
     name = str(task["candidate"]["name"])
     if name not in BASELINES:  # only networks need Keras
         _choose_backend(str(task["backend"]))
-    return make_predictor(task["candidate"], str(task["metric"]), epochs)
+    return make_predictor(task["candidate"], str(task["metric"]), epochs, members)
 
 
 def _choose_backend(backend: str) -> None:

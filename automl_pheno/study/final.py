@@ -43,6 +43,8 @@ class FinalPlan:
         Decides, on validation.
     networks
         How many of the best networks are refitted and tested, beside all baselines.
+    members
+        Trainings of each of these networks; their mean predicts.
     seed
         Of the study.
     trait
@@ -57,6 +59,7 @@ class FinalPlan:
 
     metric: str
     networks: int
+    members: int
     seed: int
     trait: str
     trials: int
@@ -167,6 +170,7 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
                     # Of the trial itself, so that the refit is of the network that was chosen.
                     "seed": record.seed if record.seed is not None else derive_seed(plan.seed, record.name),
                     "epochs": max(record.best_epoch or 1, 1) if record.kind == "network" else None,
+                    "members": plan.members if record.kind == "network" else 1,
                     "folder": entry.folder,
                 }
             )

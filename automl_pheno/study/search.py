@@ -284,6 +284,7 @@ def _search(
     final = FinalPlan(
         metric=config.metric,
         networks=config.finalists,
+        members=config.members,
         seed=config.seed,
         trait=material.trait,
         trials=config.trials,

@@ -121,3 +121,20 @@ def test_a_candidate_names_its_predictor() -> None:
     network = make_predictor({"name": "network", "config": config().model_dump(by_alias=True)}, metric="r2", epochs=7)
     assert isinstance(network, NetworkPredictor)
     assert (network.metric, network.epochs, network.config) == ("r2", 7, config())
+
+
+def test_members_predict_their_mean_and_are_one_plain_model(tmp_path: Path) -> None:
+    examples = genotypes()
+    predictor = NetworkPredictor(config("genotype"), epochs=3, members=3)
+    summary = predictor.fit(examples, rng=np.random.default_rng(0))
+    one = NetworkPredictor(config("genotype"), epochs=3)
+    single = one.fit(examples, rng=np.random.default_rng(0))
+    assert summary.weights == 3 * single.weights
+    assert np.abs(one.predict(examples.inputs) - predictor.predict(examples.inputs)).max() > 1e-3
+    each = [part(predictor.encode(examples.inputs), training=False) for part in predictor.model.layers[1:4]]
+    mean = np.mean([np.asarray(output)[:, 0] for output in each], axis=0) * predictor.y_sd + predictor.y_mean
+    np.testing.assert_allclose(mean, predictor.predict(examples.inputs), rtol=1e-4)
+    save_predictor(predictor, tmp_path, examples.inputs, trait="yield")
+    np.testing.assert_allclose(
+        load_predictor(tmp_path).predict(examples.inputs), predictor.predict(examples.inputs), rtol=1e-4
+    )

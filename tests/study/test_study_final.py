@@ -55,7 +55,7 @@ def folder(tmp_path):
 
 def test(folder, **fields):
     plan = {
-        "metric": "pearson_r", "networks": 2, "seed": 1, "trait": "yield", "trials": 4,
+        "metric": "pearson_r", "networks": 2, "members": 1, "seed": 1, "trait": "yield", "trials": 4,
         "common": {"run": str(folder.path)}, "function": "study_trials:refit", **fields,
     }  # fmt: skip
     return run_final(FinalPlan(**plan), folder, InProcess(), Silent())
