@@ -9,8 +9,7 @@ import keras
 from automl_pheno.networks.blocks import BUILDERS, Parts, plain_parts
 from automl_pheno.networks.twin import PositionGate, VariableDropout
 from automl_pheno.space.config import ModelConfig
-
-CHANNELS = {"sequence": 4, "genotype": 1}
+from automl_pheno.space.size import CHANNELS
 
 
 def build(config: ModelConfig, width: int) -> keras.Model:
