@@ -66,18 +66,26 @@ class Examples:
         Trait in phenotype units, float64, shape (n,), finite.
     groups
         Integer label of the group of each sample, int64, shape (n,); inner cross-validation keeps them whole.
+    weights
+        Weight of each sample in the loss, float64, shape (n,), mean 1; None is 1 for all. Only of training samples.
     """
 
     inputs: Inputs
     y: FloatArray
     groups: IntArray
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def take(self, rows: npt.NDArray[Any]) -> Examples:
         """Return the rows at `rows`."""
-        return Examples(inputs=self.inputs.take(rows), y=self.y[rows], groups=self.groups[rows])
+        return Examples(
+            inputs=self.inputs.take(rows),
+            y=self.y[rows],
+            groups=self.groups[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

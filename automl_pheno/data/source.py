@@ -27,6 +27,10 @@ class Preview:
 
     Attributes
     ----------
+    path
+        The file.
+    head
+        Its first bytes, at most 4096, gzip undone.
     first_line
         The first line that is not blank, without its end; "" for an empty file.
     delimiter
@@ -37,6 +41,8 @@ class Preview:
         The first rows below it that have as many fields, at most 200.
     """
 
+    path: Path
+    head: bytes
     first_line: str
     delimiter: str
     header: tuple[str, ...]
@@ -61,14 +67,17 @@ class Source:
         if not self.path.exists():
             msg = f"{self.path}: no such file"
             raise DataError(msg)
+        if b"\x00" in self._head():
+            msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
+            raise DataError(msg)
+
+    def _head(self) -> bytes:
         with self._reading() as stream:
             head = stream.read(4096)
         if not head.strip():
             msg = f"{self.path}: the file is empty"
             raise DataError(msg)
-        if b"\x00" in head:
-            msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
-            raise DataError(msg)
+        return head
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its end; a byte order mark is dropped."""
@@ -114,7 +123,9 @@ class Source:
                     rows.append(fields)
                 if len(rows) == _PREVIEW_ROWS or len(rows) * len(header) > _PREVIEW_CELLS:
                     break
-        return Preview(first_line=first, delimiter=delimiter, header=header, rows=tuple(rows))
+        return Preview(
+            path=self.path, head=self._head(), first_line=first, delimiter=delimiter, header=header, rows=tuple(rows)
+        )
 
     def sha256(self) -> str:
         """Return the hash of the file as it lies on disk."""

@@ -8,15 +8,18 @@ themselves in `GROUPINGS`; ``purge.py`` comes between assignment and card, ``aud
 from automl_pheno.splits.assign import assign
 from automl_pheno.splits.card import make_card
 from automl_pheno.splits.config import SplitConfig
-from automl_pheno.splits.groups import GROUPINGS, Groups, make_groups
+from automl_pheno.splits.groups import GROUPINGS, Found, Groups, make_groups
 from automl_pheno.splits.make import check_matches, make_split, read_split, write_split
+from automl_pheno.splits.pairs import Pairs, no_pairs
 from automl_pheno.splits.split import SETS, Fold, Split
 
 __all__ = [
     "GROUPINGS",
     "SETS",
     "Fold",
+    "Found",
     "Groups",
+    "Pairs",
     "Split",
     "SplitConfig",
     "assign",
@@ -24,6 +27,7 @@ __all__ = [
     "make_card",
     "make_groups",
     "make_split",
+    "no_pairs",
     "read_split",
     "write_split",
 ]

@@ -16,8 +16,34 @@ class SplitConfig(BaseModel):
 
     groups: tuple[str, ...] = Field(
         default=(),
-        description="What stays together: column:NAME, chromosome, or random (nothing but duplicates). "
-        "Empty: duplicates, and a column called group or family where there is one.",
+        description="What stays together: similarity, relatedness, overlap, family, column:NAME, chromosome, "
+        "clusters, pairs:FILE, or random (nothing but duplicates). similarity:0.9 and relatedness:ibs=0.95 state "
+        "thresholds. Empty: duplicates, columns called group or family, overlapping intervals, and similarity (of "
+        "sequences) or relatedness (of genotypes).",
+    )
+    regime: Literal["unrelated", "cross-population"] | None = Field(
+        default=None,
+        description="unrelated: relatives never cross, populations are balanced. cross-population: whole populations "
+        "are held out. Genotypes only.",
+    )
+    populations: int | None = Field(
+        default=None, ge=2, le=100, description="Number of populations of a regime; left out: chosen from the data."
+    )
+    extrapolation: Literal["auto", "unseen", "mutations", "position", "none"] = Field(
+        default="auto",
+        description="Of libraries of mutants of one sequence: test on mutations never seen in training (unseen), on "
+        "more mutations (mutations), or on mutated positions never seen (position). auto: unseen where the library "
+        "is recognised; none: an ordinary split.",
+    )
+    largest_group: float = Field(
+        default=0.2,
+        gt=0.0,
+        le=1.0,
+        description="A group of relatives or of similar sequences with a larger share of the samples is cut, and what "
+        "then still touches another side is purged from training.",
+    )
+    most_purged: float = Field(
+        default=0.2, ge=0.0, lt=1.0, description="Share of the training samples that a purge may take at most."
     )
     method: Literal["holdout", "kfold"] = Field(default="holdout", description="One validation set, or K folds.")
     test: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of samples in the sealed test set.")
@@ -53,6 +79,12 @@ class SplitConfig(BaseModel):
             raise ValueError(msg)
         if (self.test_column is None) != (not self.test_values):
             msg = "test_column and test_values go together"
+            raise ValueError(msg)
+        if self.regime is not None and self.groups:
+            msg = f"regime {self.regime!r} says what stays together; it does not go with groups"
+            raise ValueError(msg)
+        if self.populations is not None and self.regime is None:
+            msg = "populations goes with a regime"
             raise ValueError(msg)
         if self.set_column is not None and (self.fold_column is not None or self.test_column is not None):
             msg = "set_column already says what is tested; it does not go with fold_column or test_column"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,40 @@ import pandas as pd
 from automl_pheno.data import Dataset, IntArray, reverse_complement
 from automl_pheno.errors import SplitError, known_names
 from automl_pheno.registry import Registry
+from automl_pheno.splits.pairs import Pairs
 
-Grouping = Callable[[Dataset, "str | None"], IntArray]
-"""``grouping(dataset, argument) -> labels``, int64, shape (n,); equal labels stay together."""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """What one grouping found.
+
+    Attributes
+    ----------
+    labels
+        int64, shape (n,); equal labels stay together, whatever it costs.
+    pairs
+        Pairs of samples that are alike. They stay together too, save where that would make one group too large: then
+        the group is cut, and what touches another side is purged from training.
+    guarantee
+        What is certain, in a sentence with its numbers, for the card; "" where labels say all.
+    facts
+        Plain values for the card: threshold, estimator, counts ...
+    notes
+        What was decided for the user.
+    """
+
+    labels: IntArray
+    pairs: Pairs | None = None
+    guarantee: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+Grouping = Callable[[Dataset, "str | None"], Found]
+"""``grouping(dataset, argument) -> Found``; the argument is what follows the colon, as in ``column:family``."""
 
 GROUPINGS: Registry[Grouping] = Registry("grouping")
-"""``duplicates`` (always on), ``column``, ``chromosome``, ``random``."""
+"""``duplicates`` (always on), ``column``, ``chromosome``, ``random``, and those of the files beside this one."""
 
 AUTOMATIC_COLUMNS = ("group", "group_id", "family", "family_id")
 """Columns, in lower case, that are grouped by when no grouping is asked for."""
@@ -37,12 +66,21 @@ class Groups:
         int64, shape (n,), numbered from 0 in order of first appearance.
     counts
         Grouping as written -> number of its groups.
+    pairs
+        Of the groupings that found some, at the thresholds that hold.
+    guarantees
+        Grouping -> what is certain.
+    facts
+        Grouping -> plain values for the card.
     notes
         What was decided for the user.
     """
 
     labels: IntArray
     counts: dict[str, int]
+    pairs: tuple[Pairs, ...] = ()
+    guarantees: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -74,17 +112,24 @@ def make_groups(dataset: Dataset, asked: tuple[str, ...] = (), *, automatic: boo
         asked = tuple(f"column:{name}" for name in named)
         if named:
             notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
-    found: dict[str, IntArray] = {"duplicates": GROUPINGS["duplicates"](dataset, None)}
+    found: dict[str, Found] = {"duplicates": GROUPINGS["duplicates"](dataset, None)}
     for text in asked:
         name, _, argument = text.partition(":")
         found[text] = GROUPINGS[name](dataset, argument or None)
-    labels = union(found.values())
-    counts = {text: len(np.unique(one)) for text, one in found.items() if text != "random"}
+    labels = union(one.labels for one in found.values())
+    counts = {text: len(np.unique(one.labels)) for text, one in found.items() if text != "random"}
     repeated = len(dataset) - counts["duplicates"]
     if repeated:
         what = "sequence, or its reverse complement," if dataset.kind == "sequence" else "genotype"
         notes.append(f"{repeated:,} of {len(dataset):,} samples repeat the {what} of another; they are kept together")
-    return Groups(labels=labels, counts=counts, notes=tuple(notes))
+    return Groups(
+        labels=labels,
+        counts=counts,
+        pairs=tuple(one.pairs for one in found.values() if one.pairs is not None),
+        guarantees={text: one.guarantee for text, one in found.items() if one.guarantee},
+        facts={text: one.facts for text, one in found.items() if one.facts},
+        notes=(*notes, *(note for one in found.values() for note in one.notes)),
+    )
 
 
 def union(groupings: Iterable[IntArray]) -> IntArray:
@@ -112,9 +157,9 @@ def number_in_order(labels: npt.NDArray[np.integer]) -> IntArray:
 
 
 @GROUPINGS.add("duplicates")
-def duplicates(dataset: Dataset, argument: str | None = None) -> IntArray:
+def duplicates(dataset: Dataset, argument: str | None = None) -> Found:
     """Group samples with the same sequence or its reverse complement, or with the same dosage at every variant."""
-    _refuse_argument("duplicates", argument)
+    refuse_argument("duplicates", argument)
     values = dataset.inputs.values
     seen: dict[bytes, int] = {}
     labels = np.empty(len(dataset), dtype=np.int64)
@@ -125,38 +170,38 @@ def duplicates(dataset: Dataset, argument: str | None = None) -> IntArray:
         for offset, row in enumerate(rows):
             key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
             labels[start + offset] = seen.setdefault(key, len(seen))
-    return labels
+    return Found(labels=labels)
 
 
 @GROUPINGS.add("column")
-def column(dataset: Dataset, argument: str | None = None) -> IntArray:
+def column(dataset: Dataset, argument: str | None = None) -> Found:
     """Group samples with the same value in a column; ``a,b`` joins by either. A missing value is its own group."""
     names = [str(name) for name in dataset.columns.columns]
     if argument is None:
         msg = f"groups: 'column' needs a name, as in column:family; known: {', '.join(names) or '(none)'}"
         raise SplitError(msg)
     asked = [argument] if argument in names else [name.strip() for name in argument.split(",")]
-    return union([_by_value(column_of(dataset, name, "groups")) for name in asked])
+    return Found(labels=union([by_value(column_of(dataset, name, "groups")) for name in asked]))
 
 
 @GROUPINGS.add("chromosome")
-def chromosome(dataset: Dataset, argument: str | None = None) -> IntArray:
+def chromosome(dataset: Dataset, argument: str | None = None) -> Found:
     """Group sequences of the same chromosome, from the column chromosome, chrom or chr (``chr1`` is 1)."""
-    _refuse_argument("chromosome", argument)
+    refuse_argument("chromosome", argument)
     lower = {str(name).lower(): str(name) for name in dataset.columns.columns}
     name = next((lower[name] for name in _CHROMOSOME_COLUMNS if name in lower), None)
     if name is None:
         msg = f"groups: 'chromosome' needs a column called {', '.join(_CHROMOSOME_COLUMNS)}; the data have none"
         raise SplitError(msg)
     values = column_of(dataset, name, "groups")
-    return _by_value(values.str.replace(r"^chr", "", case=False, regex=True))
+    return Found(labels=by_value(values.str.replace(r"^chr", "", case=False, regex=True)))
 
 
 @GROUPINGS.add("random")
-def random(dataset: Dataset, argument: str | None = None) -> IntArray:
+def random(dataset: Dataset, argument: str | None = None) -> Found:
     """Group nothing: the user has written out that samples are independent."""
-    _refuse_argument("random", argument)
-    return np.arange(len(dataset), dtype=np.int64)
+    refuse_argument("random", argument)
+    return Found(labels=np.arange(len(dataset), dtype=np.int64))
 
 
 def column_of(dataset: Dataset, name: str, field: str) -> pd.Series[str]:
@@ -183,7 +228,8 @@ def value_text(value: object) -> str:
     return str(value)
 
 
-def _by_value(values: pd.Series[str]) -> IntArray:
+def by_value(values: pd.Series[str]) -> IntArray:
+    """Return one label a value; each missing value has its own."""
     labels = pd.factorize(values)[0].astype(np.int64)
     lost = labels < 0
     labels[lost] = labels.max(initial=-1) + 1 + np.arange(int(lost.sum()))
@@ -199,7 +245,8 @@ def _canonical(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(smaller, codes, other)
 
 
-def _refuse_argument(name: str, argument: str | None) -> None:
+def refuse_argument(name: str, argument: str | None) -> None:
+    """Raise SplitError if a grouping that takes no argument was given one."""
     if argument is not None:
         msg = f"groups: {name!r} takes no argument, got {argument!r}"
         raise SplitError(msg)

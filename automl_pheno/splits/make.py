@@ -26,6 +26,7 @@ _SET_NAMES = {
     "test": "test", "testing": "test", "te": "test", "heldout": "test", "held-out": "test",
 }  # fmt: skip
 _COLUMNS = ["id", "group", "set", "fold"]
+_PURGED_FROM = "purged_from"
 _FEW = 20  # below, a score is hardly worth reading
 _FEWEST = 10  # below, a part that was to be larger is refused
 
@@ -77,13 +78,21 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> tuple[Split
 
 
 def write_split(split: Split, path: str | Path) -> None:
-    """Write ``split.csv`` (id, group, set, fold; fold is empty outside folds), whole or not at all."""
+    """Write ``split.csv`` (id, group, set, fold; fold is empty outside folds), whole or not at all.
+
+    Where samples are purged from the training of single folds a column ``purged_from`` lists these, as in ``0 3``.
+    """
     path = Path(path)
     folds = ["" if number < 0 else str(number) for number in split.fold.tolist()]
+    columns = [split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds]
+    header = list(_COLUMNS)
+    if split.purged_from is not None:
+        columns.append([" ".join(map(str, np.flatnonzero(row))) for row in split.purged_from])
+        header.append(_PURGED_FROM)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(zip(split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds, strict=True))
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
     write_text(path, text.getvalue())
 
 
@@ -102,7 +111,7 @@ def read_split(path: str | Path) -> Split:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as a split: {error}"
         raise SplitError(msg) from None
-    if not rows or rows[0] != _COLUMNS:
+    if not rows or rows[0] not in (_COLUMNS, [*_COLUMNS, _PURGED_FROM]):
         msg = (
             f"{path}:1: a split has the columns {', '.join(_COLUMNS)}, got {', '.join(rows[0]) if rows else 'nothing'}"
         )
@@ -112,18 +121,27 @@ def read_split(path: str | Path) -> Split:
         raise SplitError(msg)
     seen: set[str] = set()
     for line, row in enumerate(rows[1:], start=2):
-        problem = _row_problem(row, seen)
+        problem = _row_problem(row, seen, len(rows[0]))
         if problem:
             msg = f"{path}:{line}: {problem}"
             raise SplitError(msg)
         seen.add(row[0])
-    ids, group, sets, fold = zip(*rows[1:], strict=True)
+    ids, group, sets, fold, *apart = zip(*rows[1:], strict=True)
     return Split(
         ids=np.array(ids, dtype=np.str_),
         group=np.array([int(label) for label in group], dtype=np.int64),
         set=np.array(sets, dtype=np.str_),
         fold=np.array([int(number) if number else -1 for number in fold], dtype=np.int64),
+        purged_from=_read_purged(apart[0], fold) if apart else None,
     )
+
+
+def _read_purged(cells: tuple[str, ...], fold: tuple[str, ...]) -> _Mask | None:
+    n_folds = max((int(number) + 1 for number in fold if number), default=0)
+    purged = np.zeros((len(cells), n_folds), dtype=bool)
+    for row, cell in enumerate(cells):
+        purged[row, [int(number) for number in cell.split() if int(number) < n_folds]] = True
+    return purged if purged.any() else None
 
 
 def check_matches(split: Split, dataset: Dataset) -> None:
@@ -144,10 +162,10 @@ def check_matches(split: Split, dataset: Dataset) -> None:
     raise SplitError(msg)
 
 
-def _row_problem(row: list[str], seen: set[str]) -> str:
-    if len(row) != len(_COLUMNS):
-        return f"expected {len(_COLUMNS)} columns, got {len(row)}"
-    name, group, part, fold = row
+def _row_problem(row: list[str], seen: set[str], n_columns: int) -> str:
+    if len(row) != n_columns:
+        return f"expected {n_columns} columns, got {len(row)}"
+    name, group, part, fold, *apart = row
     if name in seen:
         return f"id {name!r} is there twice"
     if not group.isdecimal():
@@ -156,6 +174,8 @@ def _row_problem(row: list[str], seen: set[str]) -> str:
         return f"set must be one of {', '.join(SETS)}, got {part!r}"
     if fold and (not fold.isdecimal() or part != "train"):
         return f"fold must be a whole number, and empty outside train, got {fold!r} in {part}"
+    if apart and not all(number.isdecimal() for number in apart[0].split()):
+        return f"purged_from must hold numbers of folds, got {apart[0]!r}"
     return ""
 
 

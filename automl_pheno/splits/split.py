@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data.dataset import IntArray, StrArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 SETS = ("train", "validation", "test", "purged")
 
@@ -44,12 +47,26 @@ class Split:
         One of ``train, validation, test, purged``, shape (n,). With K folds all development samples are ``train``.
     fold
         With K folds: 0 to K-1, the fold in which the sample is validated on. -1 elsewhere. int64, shape (n,).
+    purged_from
+        With K folds: True at (sample, fold) where the sample, of another fold, is not trained on when this fold is
+        validated on, because it is too much like one of its samples. bool, shape (n, K); None where there is none.
     """
 
     ids: StrArray
     group: IntArray
     set: StrArray
     fold: IntArray
+    purged_from: BoolArray | None = None
+
+    def take(self, rows: npt.NDArray[Any]) -> Split:
+        """Return the split of the samples at `rows` (integer positions or a boolean mask), in their order."""
+        return Split(
+            ids=self.ids[rows],
+            group=self.group[rows],
+            set=self.set[rows],
+            fold=self.fold[rows],
+            purged_from=None if self.purged_from is None else self.purged_from[rows],
+        )
 
     @property
     def n_folds(self) -> int:
@@ -69,9 +86,10 @@ class Split:
         development = self.set == "train"
         for number in range(self.n_folds):
             inside = self.fold == number
+            apart = np.zeros(len(inside), dtype=bool) if self.purged_from is None else self.purged_from[:, number]
             yield Fold(
                 number=number,
-                train=self._rows(development & ~inside),
+                train=self._rows(development & ~inside & ~apart),
                 validation=self._rows(development & inside),
             )
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -123,9 +122,4 @@ def _development(run: str, digest: str) -> tuple[Dataset, Split]:
         msg = f"{Path(run) / DEVELOPMENT}: was changed since the search began"
         raise StudyError(msg)
     split = read_split(Path(run) / SPLIT)
-    return dataset, take_split(split, split.development)
-
-
-def take_split(split: Split, rows: Any) -> Split:
-    """Return the split of the samples at `rows`, in their order."""
-    return replace(split, ids=split.ids[rows], group=split.group[rows], set=split.set[rows], fold=split.fold[rows])
+    return dataset, split.take(split.development)

@@ -1,0 +1,1 @@
+"""What is learnt about inputs and trait from training rows alone, before a predictor sees them."""

@@ -1,0 +1,63 @@
+"""Pairs of samples that are alike: what groupings by similarity find, what is cut, purged and audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from automl_pheno.data import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pairs:
+    """Pairs at or above a threshold.
+
+    Attributes
+    ----------
+    first, second
+        Rows, int64, shape (m,); ``first < second``, and no pair stands twice.
+    similarity
+        float64, shape (m,), each at least `threshold`.
+    measure
+        What is measured, in the words of the card: ``identity``, ``kinship (KING-robust)``, ``IBS`` ...
+    threshold
+        From which on two samples must not lie on two sides.
+    ladder
+        Higher thresholds, rising, that may be taken instead where this one would leave too little to train on.
+        Empty where the user has stated the threshold.
+    """
+
+    first: IntArray
+    second: IntArray
+    similarity: FloatArray
+    measure: str
+    threshold: float
+    ladder: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def at_least(self, threshold: float) -> Pairs:
+        """Return the pairs at or above a higher threshold, which becomes theirs."""
+        kept = self.similarity >= threshold
+        return replace(
+            self,
+            first=self.first[kept],
+            second=self.second[kept],
+            similarity=self.similarity[kept],
+            threshold=threshold,
+            ladder=tuple(step for step in self.ladder if step > threshold),
+        )
+
+    def crossing(self, sides: IntArray) -> Pairs:
+        """Return the pairs whose samples have different labels in `sides`, shape (n,); -1 is on no side."""
+        a, b = sides[self.first], sides[self.second]
+        kept = (a != b) & (a >= 0) & (b >= 0)
+        return replace(self, first=self.first[kept], second=self.second[kept], similarity=self.similarity[kept])
+
+
+def no_pairs(measure: str, threshold: float) -> Pairs:
+    """Return pairs without any member."""
+    empty = np.empty(0, dtype=np.int64)
+    return Pairs(first=empty, second=empty, similarity=np.empty(0), measure=measure, threshold=threshold)
