@@ -12,10 +12,11 @@ import pandas as pd
 
 from automl_pheno.api.data import Data, read
 from automl_pheno.api.run import EXPLANATION, Run
-from automl_pheno.data import Dataset, read_dataset
+from automl_pheno.data import Dataset
 from automl_pheno.errors import StudyError, known_names
 from automl_pheno.splits import SplitConfig
 from automl_pheno.study.config import StudyConfig, load_study, make_study
+from automl_pheno.study.data import read_data
 
 if TYPE_CHECKING:
     from automl_pheno.study.progress import Progress
@@ -26,7 +27,10 @@ DEMO_TRIALS = 16
 DEMO_SECONDS = 120.0
 """Without data: a search that ends, with everything around it, within about 3.5 minutes on two cores."""
 
-_DATA_FIELDS = ("trait", "trait_table", "sequence_column", "id_column")
+_SPLIT_FIELDS = ("groups", "folds", "regime", "populations", "extrapolation")
+_DATA_FIELDS = (
+    "trait", "trait_table", "sequence_column", "id_column", "genome", "multiallelic", "genotype_field",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,7 +92,7 @@ def search(
         Hears what happens; by default it is printed.
     **options
         ``trait_table``, ``sequence_column``, ``id_column``, ``groups`` (what stays together, for example
-        ``["column:family"]``), ``folds``, and every field of a study file: ``metric``, ``time_limit``, ``workers``,
+        ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``, ``time_limit``, ``workers``,
         ``engine``, ``pruner``, ``baselines``, ``finalists``, ``backend``, ``seed`` ...
 
     Raises
@@ -105,8 +109,6 @@ def plan_search(
     study: str | Path | None = None,
     data: Data | None = None,
     out: str | Path | None = None,
-    groups: Sequence[str] | None = None,
-    folds: int | None = None,
     **options: Any,
 ) -> Plan:
     """Return the search that study file and options describe; see `search`. None is "not given".
@@ -117,13 +119,14 @@ def plan_search(
         An option is unknown or breaks a rule.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    known = {*StudyConfig.model_fields, *_DATA_FIELDS, "study", "data", "out", "groups", "folds"}
+    known = {*StudyConfig.model_fields, *_DATA_FIELDS, *_SPLIT_FIELDS, "study", "data", "out"}
     for name in given:
         if name not in known:
             msg = f"search: unknown option {name!r}; {known_names(name, known)}"
             raise StudyError(msg)
     base = None if study is None else load_study(study, {"space": given["space"]} if "space" in given else None)
     about_data = {name: given.pop(name) for name in _DATA_FIELDS if name in given}
+    about_split = {name: given.pop(name) for name in _SPLIT_FIELDS if name in given}
     if base is None and "space" not in given:
         msg = "search needs a search space (--space FILE) or a study file that names one"
         raise StudyError(msg)
@@ -138,7 +141,7 @@ def plan_search(
     if simulated and about_data:
         msg = f"{', '.join(sorted(about_data))} is about data, but no data are given (--data FILE)"
         raise StudyError(msg)
-    changes = {**given, **_split_changes(base, groups, folds, given.get("seed"))}
+    changes = {**given, **_split_changes(base, about_split, given.get("seed"))}
     if about_data:
         changes["data"] = about_data
     if base is None:
@@ -192,14 +195,7 @@ def plan_data(*, study: str | Path | None = None, **options: Any) -> tuple[Datas
     if data is None:
         msg = "split needs data: --data FILE, or a study file that names them"
         raise StudyError(msg)
-    dataset = read_dataset(
-        data.file,
-        trait_table=data.trait_table,
-        format=data.format,
-        sequence_column=data.sequence_column,
-        id_column=data.id_column,
-    )
-    return dataset, data.trait, plan.config.split
+    return read_data(data), data.trait, plan.config.split
 
 
 def _refuse_files(folder: Path) -> None:
@@ -220,14 +216,12 @@ def _baselines(names: str | Sequence[str]) -> tuple[str, ...] | None:
     return None if words == ["all"] else () if words == ["none"] else tuple(words)
 
 
-def _split_changes(
-    base: StudyConfig | None, groups: Sequence[str] | None, folds: int | None, seed: int | None
-) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if groups:
-        changes["groups"] = tuple(groups)
-    if folds is not None:
-        changes |= {"method": "kfold", "folds": folds}
+def _split_changes(base: StudyConfig | None, given: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
+    changes = dict(given)
+    if "groups" in changes:
+        changes["groups"] = tuple(changes["groups"])
+    if "folds" in changes:
+        changes["method"] = "kfold"
     if seed is not None:
         changes["seed"] = seed
     if not changes:

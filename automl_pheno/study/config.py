@@ -31,12 +31,19 @@ class _Frozen(BaseModel):
 class DataConfig(_Frozen):
     """Where the data are."""
 
-    file: Path = Field(description="Table, FASTA or dosage table; .gz is understood.")
+    file: Path = Field(description="Table, FASTA, intervals (BED), dosage table, VCF or PLINK; .gz is understood.")
     trait_table: Path | None = Field(default=None, description="Table of traits, where the file has none.")
     trait: str | None = Field(default=None, description="Which trait; needed only where there are several.")
     format: str = Field(default="auto", description="Name of a reader; auto recognises it.")
     sequence_column: str | None = Field(default=None, description="Column with the sequences.")
     id_column: str | None = Field(default=None, description="Column with the sample ids.")
+    genome: Path | None = Field(default=None, description="FASTA of the genome; for intervals.")
+    multiallelic: Literal["split", "skip"] = Field(
+        default="split", description="Sites with several alternate alleles: one variant each, or left out. VCF."
+    )
+    genotype_field: Literal["auto", "GT", "DS"] = Field(
+        default="auto", description="Calls (GT) or dosages (DS); auto takes DS where all samples have it. VCF."
+    )
 
 
 class StudyConfig(_Frozen):
@@ -47,6 +54,9 @@ class StudyConfig(_Frozen):
     space: Path = Field(description="Search space, a YAML file.")
     data: DataConfig | None = Field(default=None, description="Left out: a simulated set with planted motifs.")
     split: SplitConfig = Field(default_factory=SplitConfig, description="See the split's own fields.")
+    leakage: Literal["stop", "report"] = Field(
+        default="stop", description="What a search does when the audit of its split finds a leak."
+    )
     metric: str = Field(default="pearson_r", description="By which trials are compared.")
     baselines: tuple[str, ...] | None = Field(default=None, description="Left out: all that suit the data.")
     trials: int = Field(default=30, ge=0, le=1_000_000, description="Networks to finish, pruned and failed included.")
@@ -226,7 +236,7 @@ def _make_relative_to(fields: dict[str, Any], folder: Path) -> None:
     if isinstance(fields.get("space"), str):
         fields["space"] = folder / fields["space"]
     if isinstance(data := fields.get("data"), dict):
-        for key in ("file", "trait_table"):
+        for key in ("file", "trait_table", "genome"):
             if isinstance(data.get(key), str):
                 data[key] = folder / data[key]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from automl_pheno.data import Dataset, choose_trait, drop_missing, read_dataset, save_dataset
+from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
 from automl_pheno.errors import StudyError
 from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.metrics import METRICS
@@ -26,6 +26,7 @@ from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
 from automl_pheno.study.dashboard import name_metric, write_note
+from automl_pheno.study.data import read_data
 from automl_pheno.study.executor import Executor, InProcess
 from automl_pheno.study.final import FinalPlan, run_final
 from automl_pheno.study.plan import Plan
@@ -138,14 +139,7 @@ def _read_data(config: StudyConfig, progress: Progress) -> tuple[Dataset, Truth 
         progress.message("no data given: using a simulated set of sequences with planted motifs")
         seed = derive_seed(config.seed, "simulated data") % 2**32
         return (*SIMULATORS["motifs"](seed=seed), None)
-    dataset = read_dataset(
-        data.file,
-        trait_table=data.trait_table,
-        format=data.format,
-        sequence_column=data.sequence_column,
-        id_column=data.id_column,
-    )
-    return dataset, None, data.trait
+    return read_data(data), None, data.trait
 
 
 def _identity(config: StudyConfig, material: _Material) -> dict[str, Any]:
