@@ -22,6 +22,10 @@ class SplitError(AutoMLPhenoError, ValueError):
     """A split cannot be made as asked."""
 
 
+class CurationError(AutoMLPhenoError, ValueError):
+    """Curation cannot be done as asked, or leaves nothing to learn from."""
+
+
 class StudyError(AutoMLPhenoError, ValueError):
     """A study or a run folder cannot be used as asked."""
 

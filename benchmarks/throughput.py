@@ -138,14 +138,14 @@ def keras_tuner(folder: Path) -> float:
     from automl_pheno.data.encode import one_hot
     from automl_pheno.networks import build
     from automl_pheno.space import from_values, load_space, sample
-    from automl_pheno.splits import SplitConfig, make_split
+    from automl_pheno.splits import SplitConfig, draw_split
 
     plan = json.loads((folder / "list.json").read_text())
     dataset, trait = load(plan["data"])
     dataset = drop_missing(dataset, trait)
     space = load_space(folder / "space.yaml")
     configs = [sample(space, from_values(values)) for values in plan["list"]]
-    split, _ = make_split(dataset, trait, SplitConfig(groups=("random",), seed=SEED))
+    split = draw_split(dataset, trait, SplitConfig(groups=("random",), seed=SEED)).split
     fold = next(split.folds())
     values, y = dataset.inputs.values, dataset.y(trait)
     x = one_hot(values) if dataset.kind == "sequence" else values[:, :, None]

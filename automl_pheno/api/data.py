@@ -25,18 +25,28 @@ def read(
     trait_table: str | Path | None = None,
     sequence_column: str | None = None,
     id_column: str | None = None,
+    genome: str | Path | None = None,
+    multiallelic: str = "split",
+    genotype_field: str = "auto",
 ) -> Dataset:
     """Return a data set; what was noticed is in its ``notes``.
 
     Parameters
     ----------
     data
-        Path of a table with a sequence column, of FASTA or of a dosage table, plain or gzip; or a data frame laid
-        out like one of the tables, whose index holds the ids where it is not just row numbers.
+        Path of a table with a sequence column, of FASTA, a dosage table, VCF, BCF, PLINK or intervals (BED), plain or
+        gzip; or a data frame laid out like one of the tables, whose index holds the ids where it is not just row
+        numbers.
     trait_table
-        Path of a table with one row a sample, where `data` has no traits.
+        Path of a table of traits, where `data` has none; several rows of one sample are averaged.
     sequence_column, id_column
         None is recognised.
+    genome
+        FASTA that intervals lie in.
+    multiallelic
+        Sites of a VCF with several alternate alleles: ``split`` or ``skip``.
+    genotype_field
+        Of a VCF: ``GT``, ``DS``, or ``auto``, which is DS where all sites have it.
 
     Raises
     ------
@@ -45,7 +55,15 @@ def read(
     """
     if isinstance(data, Dataset):
         return data
-    read_file = partial(read_dataset, trait_table=trait_table, sequence_column=sequence_column, id_column=id_column)
+    read_file = partial(
+        read_dataset,
+        trait_table=trait_table,
+        sequence_column=sequence_column,
+        id_column=id_column,
+        genome=genome,
+        multiallelic=multiallelic,
+        genotype_field=genotype_field,
+    )
     if not isinstance(data, pd.DataFrame):
         return read_file(data)
     numbered = isinstance(data.index, pd.RangeIndex)

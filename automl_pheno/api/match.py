@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from automl_pheno.data import Inputs
+from automl_pheno.data.alleles import harmonise
 from automl_pheno.data.encode import PADDING
-from automl_pheno.errors import PredictorError
+from automl_pheno.errors import DataError, PredictorError
 
 
 def match_width(inputs: Inputs, width: int) -> tuple[Inputs, tuple[str, ...]]:
@@ -34,33 +35,17 @@ def match_width(inputs: Inputs, width: int) -> tuple[Inputs, tuple[str, ...]]:
 
 
 def match_variants(inputs: Inputs, variants: pd.DataFrame) -> tuple[Inputs, tuple[str, ...]]:
-    """Return dosages of `variants`, in their order, matched by id, and notes; what is not there is missing (NaN).
+    """Return dosages of `variants`, in their order, and notes; what is not there is missing (NaN).
+
+    Variants are matched by id, else by place and alleles, and the allele that is counted is made the same; see
+    `automl_pheno.data.alleles.harmonise`.
 
     Raises
     ------
     PredictorError
         No variant in common.
     """
-    given = pd.Index(inputs.variants["id"].astype(str)) if inputs.variants is not None else pd.Index([])
-    wanted = pd.Index(variants["id"].astype(str))
-    columns = given.get_indexer(wanted)
-    found = columns >= 0
-    if not found.any():
-        msg = (
-            f"none of the {len(wanted):,} variants that the winner reads ({', '.join(wanted[:3])}, ...) is among the "
-            f"{len(given):,} variants of the input ({', '.join(given[:3])}, ...); variants are matched by id"
-        )
-        raise PredictorError(msg)
-    values = np.full((len(inputs), len(wanted)), np.nan, dtype=np.float32)
-    values[:, found] = inputs.values[:, columns[found]]
-    notes = []
-    if not found.all():
-        missing = wanted[~found]
-        notes.append(
-            f"{len(missing):,} of the {len(wanted):,} variants that the winner reads are not in the input and count as "
-            f"missing calls: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
-        )
-    spare = len(given) - int(found.sum())
-    if spare:
-        notes.append(f"{spare:,} of the {len(given):,} variants of the input are not read by the winner")
-    return Inputs(kind="genotype", values=values, variants=variants), tuple(notes)
+    try:
+        return harmonise(inputs, variants)
+    except DataError as error:
+        raise PredictorError(str(error)) from None

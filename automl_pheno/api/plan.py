@@ -92,8 +92,8 @@ def search(
         Hears what happens; by default it is printed.
     **options
         ``trait_table``, ``sequence_column``, ``id_column``, ``groups`` (what stays together, for example
-        ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``, ``time_limit``, ``workers``,
-        ``engine``, ``pruner``, ``baselines``, ``finalists``, ``backend``, ``seed`` ...
+        ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``,
+        ``time_limit``, ``workers``, ``engine``, ``pruner``, ``baselines``, ``leakage``, ``backend``, ``seed`` ...
 
     Raises
     ------

@@ -38,8 +38,13 @@ def predict_file(
     *,
     sequence_column: str | None = None,
     id_column: str | None = None,
+    genome: str | Path | None = None,
+    multiallelic: str = "split",
+    genotype_field: str = "auto",
 ) -> Predicted:
     """Predict the samples of a file and write ``id, prediction`` to the CSV `out`, whole or not at all.
+
+    The options are those of `automl_pheno.read`.
 
     Raises
     ------
@@ -52,7 +57,15 @@ def predict_file(
     if out.is_dir() or not out.parent.is_dir():
         msg = f"{out}: must be a file in an existing folder"
         raise StudyError(msg)
-    samples = best.samples(read(source, sequence_column=sequence_column, id_column=id_column))
+    dataset = read(
+        source,
+        sequence_column=sequence_column,
+        id_column=id_column,
+        genome=genome,
+        multiallelic=multiallelic,
+        genotype_field=genotype_field,
+    )
+    samples = best.samples(dataset)
     table = pd.DataFrame({"id": samples.ids, "prediction": best.predictor.predict(samples.inputs)})
     write_text(out, table.to_csv(index=False))
     return Predicted(n=len(table), trait=best.trait, notes=samples.notes)

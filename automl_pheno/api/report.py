@@ -15,8 +15,8 @@ def draw_report(run: Run | str | Path) -> tuple[Path, ...]:
     StudyError
         It is no run, or has no leaderboard yet.
     """
-    from automl_pheno.report import write_figures, write_summary
+    from automl_pheno.report import write_figures, write_split_page, write_summary
 
     opened = run if isinstance(run, Run) else Run(Path(run))
     opened.leaderboard  # noqa: B018 - raises where there is nothing to draw
-    return (*write_figures(opened.path), write_summary(opened.path))
+    return (*write_figures(opened.path), write_summary(opened.path), write_split_page(opened.path))

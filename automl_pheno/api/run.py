@@ -18,6 +18,7 @@ from automl_pheno.api.data import Data, read
 from automl_pheno.api.match import match_variants, match_width
 from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
 from automl_pheno.errors import DataError, PredictorError, StudyError, known_names
+from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY
@@ -139,6 +140,9 @@ class Best:
     def model(self) -> Any:
         """The network, a plain ``keras.Model`` on encoded inputs, whose output is in sd of the training trait.
 
+        With ``curation:`` in the study it reads the variants that the curation keeps, and its trait is the curated one
+        (normal scores with ``trait: rank_normal``); `predict` goes all the way from raw inputs to phenotype units.
+
         Raises
         ------
         PredictorError
@@ -147,7 +151,9 @@ class Best:
         if self.kind != "network":
             msg = f"{self.path}: the winner is the baseline {self.kind!r}, which is no keras.Model; use predict"
             raise PredictorError(msg)
-        return self.predictor.model  # type: ignore[attr-defined]  # of NetworkPredictor; this room does not know Keras
+        predictor = self.predictor
+        network = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+        return network.model  # type: ignore[attr-defined]  # of NetworkPredictor; this room does not know Keras
 
     def predict(self, data: Data | Inputs | Sequence[str]) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,).

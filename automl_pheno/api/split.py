@@ -9,19 +9,21 @@ from typing import Any
 from automl_pheno.api.plan import plan_data
 from automl_pheno.data import choose_trait, drop_missing
 from automl_pheno.errors import StudyError
-from automl_pheno.files import write_json, writing
+from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.splits import make_split, write_split
-from automl_pheno.study.run_folder import SPLIT, SPLIT_CARD
+from automl_pheno.study.run_folder import COMPARISON, SPLIT, SPLIT_CARD, SPLIT_SAMPLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeSplit:
+class WrittenSplit:
     """A split that was written.
 
     Attributes
     ----------
     card
         What ``split_card.json`` holds.
+    leaks
+        What the audit found on two sides, in sentences; empty where it is clean at the stated thresholds.
     files
         Written.
     notes
@@ -29,17 +31,18 @@ class MadeSplit:
     """
 
     card: dict[str, Any]
+    leaks: tuple[str, ...]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
 
 
-def split_data(*, out: Path, **options: Any) -> MadeSplit:
-    """Write ``split.csv`` and ``split_card.json`` into `out`, made if need be.
+def split_data(*, out: Path, **options: Any) -> WrittenSplit:
+    """Write ``split.csv``, ``split_card.json``, ``split_samples.csv`` and the page ``split_card.html`` into `out`.
 
     Parameters
     ----------
     out
-        Folder.
+        Folder, made if need be.
     **options
         ``study``, ``data``, ``trait``, ``groups``, ``folds``, ``seed`` ...: as in `search`, which makes the same
         split from them.
@@ -49,17 +52,22 @@ def split_data(*, out: Path, **options: Any) -> MadeSplit:
     AutoMLPhenoError
         The data or the split breaks a rule; nothing is written.
     """
+    from automl_pheno.report.split_page import write_split_page
+
     dataset, trait, config = plan_data(**options)
     trait = choose_trait(dataset, trait)
     usable = drop_missing(dataset, trait)
-    made, card = make_split(usable, trait, config)
+    made = make_split(usable, trait, config)
     if out.exists() and not out.is_dir():
         msg = f"{out}: must be a folder, is a file"
         raise StudyError(msg)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    files = (out / SPLIT, out / SPLIT_CARD)
+    files = (out / SPLIT, out / SPLIT_CARD, out / SPLIT_SAMPLES)
     with writing(files[0]):
-        write_split(made, files[0])
-    write_json(files[1], card)
-    return MadeSplit(card=card, files=files, notes=usable.notes)
+        write_split(made.split, files[0])
+    write_json(files[1], made.card)
+    write_text(files[2], made.samples.to_csv(index=False))
+    # of another split, perhaps
+    (out / COMPARISON).unlink(missing_ok=True)
+    return WrittenSplit(card=made.card, leaks=made.leaks, files=(*files, write_split_page(out)), notes=usable.notes)

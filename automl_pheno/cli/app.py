@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from automl_pheno.cli.audit import audit
 from automl_pheno.cli.check import check
 from automl_pheno.cli.dashboard import dashboard
 from automl_pheno.cli.explain import explain
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (search, check, split, leaderboard, explain, predict, report, simulate, dashboard):
+for _verb in (search, check, split, audit, leaderboard, explain, predict, report, simulate, dashboard):
     app.command()(_verb)
 
 
@@ -64,7 +65,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 done, 1 unexpected, 2 bad input, 130 interrupted.
+    """Run one verb and return its exit code: 0 done, 1 unexpected, 2 bad input, 3 leaks found, 130 interrupted.
 
     Parameters
     ----------

@@ -11,7 +11,11 @@ StudyFile = Annotated[Path | None, typer.Argument(metavar="[STUDY.yaml]", help="
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 DataFile = Annotated[
     Path | None,
-    typer.Option("--data", help="Table with a sequence column, FASTA, or dosage table; .gz too.", show_default=False),
+    typer.Option(
+        "--data",
+        help="Table with a sequence column, FASTA, dosage table, VCF, PLINK or BED; .gz too.",
+        show_default=False,
+    ),
 ]
 Trait = Annotated[str | None, typer.Option("--trait", help="Column to predict.", show_default=False)]
 TraitTable = Annotated[
@@ -21,12 +25,50 @@ SequenceColumn = Annotated[
     str | None, typer.Option("--sequence-column", help="Default: recognised.", show_default=False)
 ]
 IdColumn = Annotated[str | None, typer.Option("--id-column", help="Default: recognised.", show_default=False)]
+Genome = Annotated[Path | None, typer.Option("--genome", help="FASTA that intervals (BED) lie in.", show_default=False)]
+Multiallelic = Annotated[
+    str | None,
+    typer.Option(
+        "--multiallelic",
+        metavar="split|skip",
+        help="VCF sites with several alternate alleles: a variant each (default), or left out.",
+        show_default=False,
+    ),
+]
+GenotypeField = Annotated[
+    str | None,
+    typer.Option(
+        "--genotype-field",
+        metavar="auto|GT|DS",
+        help="VCF: count calls (GT), or take stated dosages (DS).",
+        show_default=False,
+    ),
+]
+Regime = Annotated[
+    str | None,
+    typer.Option(
+        "--regime",
+        metavar="unrelated|cross-population",
+        help="Genotypes: test on new samples of these populations, or on new populations.",
+        show_default=False,
+    ),
+]
+Extrapolation = Annotated[
+    str | None,
+    typer.Option(
+        "--extrapolation",
+        metavar="auto|unseen|mutations|position|none",
+        help="Libraries of mutants: what the test set holds that training never saw.",
+        show_default=False,
+    ),
+]
 GroupBy = Annotated[
     list[str] | None,
     typer.Option(
         "--group-by",
         metavar="WHAT",
-        help="What stays together: column:NAME, chromosome, or random (nothing but duplicates). Repeatable.",
+        help="What stays together: similarity, relatedness, overlap, family, clusters, column:NAME, chromosome, "
+        "pairs:FILE, or random (nothing but duplicates). Repeatable. Default: what suits the data.",
         show_default=False,
     ),
 ]

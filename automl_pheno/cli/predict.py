@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 
-from automl_pheno.cli.options import RunFolder
+from automl_pheno.cli.options import Genome, GenotypeField, Multiallelic, RunFolder
 
 
 def predict(
     run: RunFolder,
     input_file: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="FASTA, a table with a sequence column, or a dosage table.")
+        Path,
+        typer.Argument(metavar="INPUT", help="FASTA, a table with sequences, a dosage table, VCF, PLINK or BED."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write: id, prediction.")],
     sequence_column: Annotated[
         str | None, typer.Option("--sequence-column", help="Column of a table.", show_default=False)
     ] = None,
     id_column: Annotated[str | None, typer.Option("--id-column", help="Column of a table.", show_default=False)] = None,
+    genome: Genome = None,
+    multiallelic: Multiallelic = None,
+    genotype_field: GenotypeField = None,
 ) -> None:
     """Predict new samples with the winner of a run.
 
@@ -27,7 +31,16 @@ def predict(
     """
     from automl_pheno.api import predict_file
 
-    done = predict_file(run, input_file, out, sequence_column=sequence_column, id_column=id_column)
+    done = predict_file(
+        run,
+        input_file,
+        out,
+        sequence_column=sequence_column,
+        id_column=id_column,
+        genome=genome,
+        multiallelic=multiallelic or "split",
+        genotype_field=genotype_field or "auto",
+    )
     for note in done.notes:
         print(note)
     print(f"{done.n:,} predictions of {done.trait} -> {out}")

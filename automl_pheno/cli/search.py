@@ -9,9 +9,14 @@ import typer
 
 from automl_pheno.cli.options import (
     DataFile,
+    Extrapolation,
     Folds,
+    Genome,
+    GenotypeField,
     GroupBy,
     IdColumn,
+    Multiallelic,
+    Regime,
     Seed,
     SequenceColumn,
     StudyFile,
@@ -28,7 +33,18 @@ def search(
     trait_table: TraitTable = None,
     sequence_column: SequenceColumn = None,
     id_column: IdColumn = None,
+    genome: Genome = None,
+    multiallelic: Multiallelic = None,
+    genotype_field: GenotypeField = None,
     group_by: GroupBy = None,
+    regime: Regime = None,
+    extrapolation: Extrapolation = None,
+    leakage: Annotated[
+        str | None,
+        typer.Option(
+            "--leakage", metavar="stop|report", help="When the audit of the split finds a leak.", show_default=False
+        ),
+    ] = None,
     folds: Folds = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="pearson_r, spearman, r2, rmse or mae.", show_default=False)
@@ -77,7 +93,13 @@ def search(
         trait_table=trait_table,
         sequence_column=sequence_column,
         id_column=id_column,
+        genome=genome,
+        multiallelic=multiallelic,
+        genotype_field=genotype_field,
         groups=group_by,
+        regime=regime,
+        extrapolation=extrapolation,
+        leakage=leakage,
         folds=folds,
         out=out,
         seed=seed,

@@ -1,17 +1,22 @@
-"""``split``: a split and its card."""
+"""``split``: a split, its card and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from automl_pheno.cli.options import (
     DataFile,
+    Extrapolation,
     Folds,
+    Genome,
+    GenotypeField,
     GroupBy,
     IdColumn,
+    Multiallelic,
+    Regime,
     Seed,
     SequenceColumn,
     StudyFile,
@@ -27,28 +32,55 @@ def split(
     trait_table: TraitTable = None,
     sequence_column: SequenceColumn = None,
     id_column: IdColumn = None,
+    genome: Genome = None,
+    multiallelic: Multiallelic = None,
+    genotype_field: GenotypeField = None,
     group_by: GroupBy = None,
+    regime: Regime = None,
+    extrapolation: Extrapolation = None,
     folds: Folds = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for split.csv and split_card.json.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for split.csv, the card and its page.")] = Path(),
     seed: Seed = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show baselines and leak detectors on a random split beside this one.")
+    ] = False,
+    baselines: Annotated[
+        str | None,
+        typer.Option("--baselines", help="Of --compare: all, none, or names: ridge,gblup.", show_default=False),
+    ] = None,
 ) -> None:
     """Make a split, without searching, and show its card."""
+    from automl_pheno.api.compare import compare_split, named_baselines
     from automl_pheno.api.split import split_data
-    from automl_pheno.cli.tables import print_card
+    from automl_pheno.cli.tables import print_card, print_comparison
+    from automl_pheno.study.steps import step_bar
 
-    made = split_data(
-        study=study,
-        data=data,
-        trait=trait,
-        trait_table=trait_table,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        groups=group_by,
-        folds=folds,
-        seed=seed,
-        out=out,
-    )
+    chosen = named_baselines(baselines, compare=compare)
+    options: dict[str, Any] = {
+        "study": study,
+        "data": data,
+        "trait": trait,
+        "trait_table": trait_table,
+        "sequence_column": sequence_column,
+        "id_column": id_column,
+        "genome": genome,
+        "multiallelic": multiallelic,
+        "genotype_field": genotype_field,
+        "groups": group_by,
+        "regime": regime,
+        "extrapolation": extrapolation,
+        "folds": folds,
+        "seed": seed,
+    }
+    with step_bar():
+        made = split_data(**options, out=out)
     for note in made.notes:
         print(note)
     print_card(made.card)
-    print(f"-> {', '.join(map(str, made.files))}")
+    files = made.files
+    if compare:
+        with step_bar():
+            compared = compare_split(out, baselines=chosen, **options)
+        print_comparison(compared.table, compared.sentences)
+        files = (*files, *compared.files)
+    print(f"-> {', '.join(map(str, dict.fromkeys(files)))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -74,7 +75,7 @@ def print_outcome(run: Run) -> None:
 
 
 def print_card(card: dict[str, Any]) -> None:
-    """Print a split card: what is kept together, sizes, and how alike the sides are."""
+    """Print a split card: how safe the split is, what is kept together, sizes, and what to do."""
     print(f"split of {card['samples']:,} samples in {card['groups']:,} groups by {card['trait']}: {card['regime']}")
     width = max(len(name) for name in card["sizes"])
     print(f"  {'':{width}} {'samples':>8} {'share':>7} {'mean':>9} {'sd':>9}")
@@ -82,6 +83,32 @@ def print_card(card: dict[str, Any]) -> None:
         summary = card["phenotype"][name]
         share = card["shares"][name]
         print(f"  {name:{width}} {size:8,} {share:7.1%} {summary['mean']:9.3g} {summary['sd']:9.3g}")
-    print(f"on two sides: {', '.join(f'{count} {what}' for what, count in card['shared'].items())}")
-    for note in card["notes"]:
+    if card.get("audit"):
+        print(f"audit: {card['statement']}")
+    else:
+        print(f"on two sides: {', '.join(f'{count} {what}' for what, count in card['shared'].items())}")
+    for note in [*card["notes"], *card.get("advice", ())]:
         print(note)
+
+
+def print_comparison(table: pd.DataFrame, sentences: Sequence[str]) -> None:
+    """Print baselines and detectors on a random split beside the one that is used, and what that says."""
+    from rich.console import Console
+    from rich.table import Table
+
+    label = LABELS.get(str(table["metric"].iloc[0]), str(table["metric"].iloc[0]))
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("name", "kind", f"{label} random", f"{label} this split", "random too good by"):
+        shown.add_column(heading, justify="left" if heading in ("name", "kind") else "right", overflow="fold")
+    for row in table.to_dict("records"):
+        scores = [
+            _number(row[key]) + (f" ±{row[f'{key}_sd']:.3f}" if not _is_missing(row[f"{key}_sd"]) else "")
+            for key in ("random", "this_split")
+        ]
+        by = "" if _is_missing(row["inflation"]) else f"{row['inflation']:+.3f}"
+        shown.add_row(str(row["name"]), str(row["kind"]), *scores, by)
+    print()
+    Console(soft_wrap=False).print(shown)
+    print()
+    for sentence in [*sentences, *(f"{row['name']}: {row['note']}" for row in table.to_dict("records") if row["note"])]:
+        print(sentence)

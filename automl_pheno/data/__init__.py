@@ -1,17 +1,18 @@
 """Files to a frozen `Dataset`.
 
-A reader is one file with one class, registered in `READERS`; VCF (``vcf.py``) and PLINK (``plink.py``) take their
-place beside ``table.py``, ``fasta.py`` and ``dosage.py`` and are imported here.
+A reader is one file with one class, registered in `READERS`, and imported here.
 """
 
-from automl_pheno.data import dosage, fasta, table
+from automl_pheno.data import dosage, fasta, intervals, plink, table, vcf
 from automl_pheno.data.curate import choose_trait, drop_missing
 from automl_pheno.data.dataset import Dataset, Examples, FloatArray, InputKind, Inputs, IntArray, StrArray, UInt8Array
 from automl_pheno.data.encode import decode, encode_sequences, one_hot, one_hot_table, reverse_complement
-from automl_pheno.data.read import READERS, Reader, ReadOptions, Samples, read_dataset
+from automl_pheno.data.read import GENOTYPE_FIELDS, MULTIALLELIC, READERS, Reader, ReadOptions, Samples, read_dataset
 from automl_pheno.data.store import load_dataset, save_dataset
 
 __all__ = [
+    "GENOTYPE_FIELDS",
+    "MULTIALLELIC",
     "READERS",
     "Dataset",
     "Examples",
@@ -30,11 +31,14 @@ __all__ = [
     "drop_missing",
     "encode_sequences",
     "fasta",
+    "intervals",
     "load_dataset",
     "one_hot",
     "one_hot_table",
+    "plink",
     "read_dataset",
     "reverse_complement",
     "save_dataset",
     "table",
+    "vcf",
 ]

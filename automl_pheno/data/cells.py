@@ -70,8 +70,17 @@ class Frames:
     unusable: dict[str, str]
 
 
-def checked_records(source: Source, delimiter: str) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
+def checked_records(
+    source: Source, delimiter: str, header: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
     """Return the header and the rows below it with their line numbers.
+
+    Parameters
+    ----------
+    source, delimiter
+        The file.
+    header
+        Names of the columns of a file whose first line is a row; None takes them from that line.
 
     Raises
     ------
@@ -80,7 +89,20 @@ def checked_records(source: Source, delimiter: str) -> tuple[tuple[str, ...], It
         of columns differs from the header's.
     """
     records = source.records(delimiter)
-    line, first = next(records)
+    names = tuple(header) if header is not None else _header(source, *next(records))
+    like = "the header" if header is None else "the first line"
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        for number, row in records:
+            if len(row) != len(names):
+                msg = f"{source.at(number)}: expected {len(names)} columns as in {like}, got {len(row)}"
+                raise DataError(msg)
+            yield number, row
+
+    return names, rows()
+
+
+def _header(source: Source, line: int, first: Sequence[str]) -> tuple[str, ...]:
     header = tuple(name.strip() for name in first)
     seen: dict[str, int] = {}
     for number, name in enumerate(header, start=1):
@@ -91,26 +113,18 @@ def checked_records(source: Source, delimiter: str) -> tuple[tuple[str, ...], It
             msg = f"{source.at(line)}: columns {seen[name]} and {number} have the same name {name!r}"
             raise DataError(msg)
         seen[name] = number
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        for number, row in records:
-            if len(row) != len(header):
-                msg = f"{source.at(number)}: expected {len(header)} columns as in the header, got {len(row)}"
-                raise DataError(msg)
-            yield number, row
-
-    return header, rows()
+    return header
 
 
-def read_table(source: Source, delimiter: str) -> Table:
-    """Read a whole table.
+def read_table(source: Source, delimiter: str, header: Sequence[str] | None = None) -> Table:
+    """Read a whole table; `header` as in `checked_records`.
 
     Raises
     ------
     DataError
         As `checked_records`, or there is no row below the header.
     """
-    header, records = checked_records(source, delimiter)
+    names, records = checked_records(source, delimiter, header)
     lines: list[int] = []
     rows: list[list[str]] = []
     for line, row in records:
@@ -119,9 +133,7 @@ def read_table(source: Source, delimiter: str) -> Table:
     if not rows:
         msg = f"{source.path}: only a header and no rows"
         raise DataError(msg)
-    return Table(
-        path=source.path, lines=lines, cells=dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
-    )
+    return Table(path=source.path, lines=lines, cells=dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def find_id_column(header: Sequence[str], id_column: str | None, path: Path) -> str | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from automl_pheno.data.cells import check_ids, checked_records, find_id_column, parse_number
+from automl_pheno.data.cells import check_ids, checked_records, find_id_column, parse_number, read_table
 from automl_pheno.data.dataset import FloatArray, Inputs
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
+from automl_pheno.data.variants import genotype_notes, variant_table
 from automl_pheno.errors import DataError
 
 _HIGHEST = 2.0
@@ -99,22 +101,51 @@ class DosageReader:
             msg = f"{source.path}: rows and columns have the same names; this is a relationship matrix, not dosages"
             raise DataError(msg)
         values = np.stack(rows)
+        variants, files, notes = _variants(source, names)
         return Samples(
             ids=checked,
-            inputs=Inputs(kind="genotype", values=values, variants=variant_table(names)),
-            notes=_notes(values),
+            inputs=Inputs(kind="genotype", values=values, variants=variants),
+            files=files,
+            notes=(*notes, *genotype_notes(values)),
         )
 
 
-def variant_table(names: list[str]) -> pd.DataFrame:
-    """Return the variant table of variants that are known by name alone."""
-    n = len(names)
-    blank = pd.Series([""] * n, dtype=object)
-    position = np.full(n, -1, dtype=np.int64)
-    named = pd.Series(names, dtype=object)
-    columns = {"id": named, "chromosome": blank, "position": position, "ref": blank, "alt": blank}
-    table: pd.DataFrame = pd.DataFrame(columns)
-    return table
+def _variants(source: Source, names: list[str]) -> tuple[pd.DataFrame, tuple[Path, ...], tuple[str, ...]]:
+    """Return places and alleles from ``NAME.variants.csv`` or ``variants.csv`` beside the table, if one is there."""
+    own = source.path.with_name(f"{source.path.name.split('.')[0]}.variants.csv")
+    beside = next((path for path in (own, source.path.with_name("variants.csv")) if path.is_file()), None)
+    if beside is None:
+        return variant_table(names), (), ()
+    listed = Source(beside)
+    table = read_table(listed, listed.preview().delimiter)
+    if "id" not in table.cells:
+        if beside == own:
+            msg = f"{beside}: has no column 'id' (columns: {', '.join(list(table.cells)[:8])})"
+            raise DataError(msg)
+        return variant_table(names), (), ()
+    ids = check_ids(table.cells["id"], table.lines, beside, "id")
+    rows = pd.Index(ids).get_indexer(pd.Index(names))
+    known = int((rows >= 0).sum())
+    if not known:
+        if beside == own:
+            msg = f"{beside}: has none of the variants of {source.path} ({', '.join(names[:3])}, ...)"
+            raise DataError(msg)
+        return variant_table(names), (), ()
+
+    def column(name: str) -> list[str]:
+        cells = table.cells.get(name, [""] * len(ids))
+        return [cells[row] if row >= 0 else "" for row in rows.tolist()]
+
+    positions = []
+    for row, text in zip(rows.tolist(), column("position"), strict=True):
+        if text not in ("", "-1") and not text.isdecimal():
+            msg = f"{listed.at(table.lines[row])}: the position must be a whole number from 0, got {text!r}"
+            raise DataError(msg)
+        positions.append(int(text or -1) or -1)
+    variants = variant_table(
+        names, chromosome=column("chromosome"), position=positions, ref=column("ref"), alt=column("alt")
+    )
+    return variants, (beside,), (f"{beside}: places and alleles of {known:,} of {len(names):,} variants",)
 
 
 def _are_calls(values: FloatArray) -> bool:
@@ -131,17 +162,6 @@ def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadO
     if not options.has_trait_table:
         return f"{text}; traits and other columns go into a separate trait table"
     return text
-
-
-def _notes(values: FloatArray) -> tuple[str, ...]:
-    notes = []
-    lost = int(np.isnan(values).sum())
-    if lost:
-        notes.append(f"{lost:,} of {values.size:,} dosages are missing ({lost / values.size:.2%})")
-    constant = int((np.fmax.reduce(values, axis=0) == np.fmin.reduce(values, axis=0)).sum())
-    if constant:
-        notes.append(f"{constant:,} of {values.shape[1]:,} variants have one dosage only")
-    return tuple(notes)
 
 
 READERS.add("dosage")(DosageReader())

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.cells import MISSING, Frames, Table, check_ids, find_id_column, read_table, to_frames
+from automl_pheno.data.cells import MISSING, Frames, Table, to_frames
 from automl_pheno.data.dataset import Dataset, Inputs, StrArray
 from automl_pheno.data.source import Preview, Source
-from automl_pheno.errors import DataError
+from automl_pheno.errors import DataError, UnknownNameError
 from automl_pheno.registry import Registry
 
-_LATER = {
-    ".vcf": "VCF", ".bcf": "BCF", ".bed": "PLINK", ".bim": "PLINK", ".fam": "PLINK", ".pgen": "PLINK 2",
-}  # fmt: skip
-_EXAMPLES = 3
+_OTHERS = {
+    ".pgen": "PLINK 2 files are not read; convert them (plink2 --make-bed)",
+    ".bgen": "BGEN files are not read; convert them (plink2 --make-bed, or --export vcf for dosages)",
+    ".hmp": "HapMap files are not read; convert them to VCF (TASSEL: -export -exportType VCF)",
+}
+_WRAPPINGS = (".gz", ".bgz", ".txt")
+MULTIALLELIC = ("split", "skip")
+"""What is done with sites that have several alternate alleles."""
+GENOTYPE_FIELDS = ("auto", "GT", "DS")
+"""Fields of a VCF that dosages may come from."""
 _MOST_MISSING_NOTES = 10
 
 
@@ -37,6 +44,15 @@ class ReadOptions:
         Cells that mean "no value".
     has_trait_table
         Traits come from another file.
+    wanted
+        ``wanted(names, other names, ...)`` says which samples may have a row in that file, so that the others need not
+        be loaded; None is all.
+    genome
+        FASTA that intervals lie in.
+    multiallelic
+        ``split``: a variant for each alternate allele; ``skip``: none.
+    genotype_field
+        ``GT``: dosages are counted; ``DS``: they are stated; ``auto``: DS where all sites have it.
     """
 
     delimiter: str
@@ -44,6 +60,10 @@ class ReadOptions:
     id_column: str | None
     missing: frozenset[str]
     has_trait_table: bool
+    wanted: Callable[..., npt.NDArray[np.bool_]] | None = None
+    genome: Path | None = None
+    multiallelic: str = "split"
+    genotype_field: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +78,16 @@ class Samples:
         n samples.
     table
         The other columns of the file, n rows, or None.
+    columns
+        Ready columns that are never traits, index = ids, or None; a trait table's columns of the same name win.
     made_ids
         The file has no ids; they were made of row numbers.
+    other_ids
+        Form -> how other files may call the samples, str, shape (n,).
+    not_loaded
+        Ids of samples of the file that `ReadOptions.wanted` leaves out.
+    files
+        Files that were read beside the one named.
     notes
         What was noticed.
     """
@@ -67,7 +95,11 @@ class Samples:
     ids: StrArray
     inputs: Inputs
     table: Table | None = None
+    columns: pd.DataFrame | None = None
     made_ids: bool = False
+    other_ids: Mapping[str, StrArray] = field(default_factory=dict)
+    not_loaded: StrArray = field(default_factory=lambda: np.array([], dtype=np.str_))
+    files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -84,7 +116,7 @@ class Reader(Protocol):
 
 
 READERS: Registry[Reader] = Registry("format")
-"""Every reader of inputs: ``table``, ``fasta``, ``dosage``."""
+"""Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``vcf``, ``plink``, ``intervals``."""
 
 
 def read_dataset(
@@ -95,21 +127,32 @@ def read_dataset(
     sequence_column: str | None = None,
     id_column: str | None = None,
     missing: tuple[str, ...] = MISSING,
+    genome: str | Path | None = None,
+    multiallelic: str = "split",
+    genotype_field: str = "auto",
 ) -> Dataset:
     """Read inputs, and traits from the same file or from a trait table.
 
     Parameters
     ----------
     path
-        Table with a sequence column, FASTA, or dosage table (samples × variants); plain or gzip.
+        Table with a sequence column, FASTA, dosage table (samples × variants), VCF, BCF, PLINK (any of the three
+        files, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
+        gzip.
     trait_table
-        Table with one row a sample; its ids are matched with those of `path`.
+        Table whose ids are matched with those of `path`; several rows of one id are averaged.
     format
         ``auto`` or a name in `READERS`.
     sequence_column, id_column
         Names of columns; None is recognised by name, then by content. `id_column` holds for each table that has it.
     missing
         Cells that mean "no value".
+    genome
+        FASTA that intervals lie in; needed for them alone.
+    multiallelic
+        Of VCF: ``split`` makes a variant of each alternate allele, ``skip`` leaves such sites out.
+    genotype_field
+        Of VCF: ``GT`` counts alleles, ``DS`` takes stated dosages, ``auto`` takes DS where all sites have it.
 
     Returns
     -------
@@ -121,74 +164,93 @@ def read_dataset(
     DataError
         The files break a rule; the message has file and line.
     UnknownNameError
-        `format` is unknown.
+        `format`, `multiallelic` or `genotype_field` is unknown.
     """
-    source = Source(Path(path))
-    _refuse_later_names(source)
+    from automl_pheno.data.plink import find_bed
+    from automl_pheno.data.trait_table import join_traits, open_trait_table
+
+    for kind, value, known in (
+        ("choice for multi-allelic sites", multiallelic, MULTIALLELIC),
+        ("genotype field", genotype_field, GENOTYPE_FIELDS),
+    ):
+        if value not in known:
+            raise UnknownNameError(kind, value, known)
+    source = Source(find_bed(Path(path)))
+    _refuse_other_names(source)
     preview = source.preview()
-    _refuse_later_contents(source, preview)
+    traits = None if trait_table is None else open_trait_table(Source(Path(trait_table)), id_column)
     options = ReadOptions(
         delimiter=preview.delimiter,
         sequence_column=sequence_column,
         id_column=id_column,
         missing=frozenset(missing),
         has_trait_table=trait_table is not None,
+        wanted=None if traits is None else traits.may_have,
+        genome=None if genome is None else Path(genome),
+        multiallelic=multiallelic,
+        genotype_field=genotype_field,
     )
     name = _recognise(source, preview, options) if format == "auto" else format
-    samples = READERS[name].read(source, options)
+    reader = READERS[name]
+    if genome is not None and name != "intervals":
+        msg = f"{source.path}: a genome is for intervals (BED), but this is of format {name}"
+        raise DataError(msg)
+    samples = reader.read(source, options)
     frames = _own_frames(samples, options.missing)
+    columns = frames.columns if samples.columns is None else pd.concat([samples.columns, frames.columns], axis=1)
     dataset = Dataset(
         name=_short_name(source.path),
         ids=samples.ids,
         inputs=samples.inputs,
         traits=frames.traits,
-        columns=frames.columns,
-        files={str(source.path): source.sha256()},
+        columns=columns,
+        files={str(file): Source(file).sha256() for file in (source.path, *samples.files)},
         notes=(f"{source.path}: {_describe(samples.inputs)} (format {name})", *samples.notes),
         unusable=frames.unusable,
     )
-    if trait_table is not None:
+    if traits is not None:
         if samples.made_ids:
             msg = (
                 f"{source.path}: has no id column, so the rows of {trait_table} cannot be matched; name it (id_column)"
             )
             raise DataError(msg)
-        dataset = _join(dataset, source.path, Source(Path(trait_table)), options)
+        # inputs travel in the data set alone, so that the rows left out can be freed
+        dataset = join_traits(dataset, replace(samples, inputs=_NOTHING), source.path, traits, options)
     return dataset.with_notes(*_missing_notes(dataset.traits))
 
 
-def _refuse_later_names(source: Source) -> None:
-    suffixes = [suffix.lower() for suffix in source.path.suffixes if suffix.lower() not in (".gz", ".bgz")]
-    kind = _LATER.get(suffixes[-1]) if suffixes else None
-    if kind is not None:
-        msg = (
-            f"{source.path}: {kind} files are not supported yet; convert to a dosage table (samples x variants, 0 to 2)"
-        )
+def _refuse_other_names(source: Source) -> None:
+    suffixes = [suffix.lower() for suffix in source.path.suffixes if suffix.lower() not in _WRAPPINGS]
+    advice = _OTHERS.get(suffixes[-1]) if suffixes else None
+    if advice is not None:
+        msg = f"{source.path}: {advice}"
         raise DataError(msg)
 
 
-def _refuse_later_contents(source: Source, preview: Preview) -> None:
-    for start, kind in (("##fileformat=VCF", "VCF"), ("@", "FASTQ")):
-        if preview.first_line.startswith(start):
-            msg = f"{source.path}: {kind} files are not supported yet; use a table, FASTA or a dosage table"
-            raise DataError(msg)
-
-
 def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
-    if options.sequence_column is not None and not preview.first_line.startswith(">"):
+    if options.sequence_column is not None and preview.header:
         return "table"
-    for name, reader in READERS.items():
-        if reader.recognises(preview, options.missing):
+    # with a genome, columns of small starts and ends are no dosages
+    for name in sorted(READERS, key=lambda name: options.genome is None or name != "intervals"):
+        if READERS[name].recognises(preview, options.missing):
             return name
+    source.check()
+    if preview.first_line.startswith("@"):
+        msg = f"{source.path}: FASTQ files are not supported; use a table or FASTA"
+        raise DataError(msg)
     if not preview.rows:
         msg = f"{source.path}: only a header and no rows of {len(preview.header)} columns"
         raise DataError(msg)
     shown = ", ".join(preview.header[:8]) + (", ..." if len(preview.header) > 8 else "")
     msg = (
-        f"{source.path}: the format is not recognised: not FASTA, no column of DNA sequences, and the columns are not "
-        f"dosages from 0 to 2 (columns: {shown}); a table of traits goes beside the inputs as the trait table"
+        f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK or intervals, no column of DNA sequences, "
+        f"and the columns are not dosages from 0 to 2 (columns: {shown}); a table of traits goes beside the inputs as "
+        "the trait table"
     )
     raise DataError(msg)
+
+
+_NOTHING = Inputs(kind="genotype", values=np.empty((0, 0), dtype=np.float32))
 
 
 def _own_frames(samples: Samples, missing: frozenset[str]) -> Frames:
@@ -196,67 +258,6 @@ def _own_frames(samples: Samples, missing: frozenset[str]) -> Frames:
         return to_frames(samples.table, samples.ids, missing)
     index = pd.Index(samples.ids, name="id")
     return Frames(traits=pd.DataFrame(index=index), columns=pd.DataFrame(index=index), unusable={})
-
-
-def _join(dataset: Dataset, path: Path, source: Source, options: ReadOptions) -> Dataset:
-    """Return the samples that have a row in the trait table, with its columns."""
-    preview = source.preview()
-    if preview.first_line.startswith(">"):
-        msg = f"{source.path}: is FASTA, not a trait table"
-        raise DataError(msg)
-    table = read_table(source, preview.delimiter)
-    header = tuple(table.cells)
-    asked = options.id_column if options.id_column in header else None
-    column = find_id_column(header, asked, source.path)
-    column = header[0] if column is None else column
-    ids = check_ids(table.cells[column], table.lines, source.path, column)
-    clash = sorted((set(header) - {column}) & set(map(str, dataset.columns.columns)))
-    if clash:
-        msg = f"{source.path}: column {clash[0]!r} is also in {path}; rename one of them"
-        raise DataError(msg)
-    frames = to_frames(table.without({column}), ids, options.missing)
-    rows = pd.Index(ids).get_indexer(pd.Index(dataset.ids))
-    matched = rows >= 0
-    if not matched.any():
-        raise DataError(_no_overlap(dataset, path, ids, source.path))
-    notes = []
-    lacking = dataset.ids[~matched]
-    if len(lacking):
-        notes.append(
-            f"{len(lacking):,} of {len(dataset):,} samples of {path} have no row in {source.path} and are left out: "
-            f"{_examples(lacking)}"
-        )
-    spare = ids[~np.isin(ids, dataset.ids)]
-    if len(spare):
-        notes.append(
-            f"{len(spare):,} of {len(ids):,} rows of {source.path} have no sample in {path} and are left out: "
-            f"{_examples(spare)}"
-        )
-    kept = dataset.take(matched)
-    rows = rows[matched]
-    return Dataset(
-        name=kept.name,
-        ids=kept.ids,
-        inputs=kept.inputs,
-        traits=pd.concat([kept.traits, frames.traits.iloc[rows]], axis=1),
-        columns=pd.concat([kept.columns, frames.columns.iloc[rows]], axis=1),
-        files=kept.files | {str(source.path): source.sha256()},
-        notes=(*kept.notes, *notes),
-        unusable=kept.unusable | frames.unusable,
-    )
-
-
-def _no_overlap(dataset: Dataset, path: Path, ids: StrArray, trait_path: Path) -> str:
-    text = f"{path} and {trait_path} have no sample id in common: {_examples(dataset.ids)} against {_examples(ids)}"
-    variants = dataset.inputs.variants
-    if variants is not None and np.isin(variants["id"].to_numpy(dtype=np.str_), ids).any():
-        text += f"; {path} seems to be transposed: samples must be rows and variants columns"
-    return text
-
-
-def _examples(ids: StrArray) -> str:
-    shown = ", ".join(repr(str(name)) for name in ids[:_EXAMPLES])
-    return shown + (", ..." if len(ids) > _EXAMPLES else "")
 
 
 def _missing_notes(traits: pd.DataFrame) -> list[str]:

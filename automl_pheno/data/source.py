@@ -15,7 +15,13 @@ from typing import IO
 from automl_pheno.errors import DataError
 
 _GZIP = b"\x1f\x8b"
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification 4.1.2
+_BGZF_EXTRA = slice(12, 14)
+_BINARY = (b"\x6c\x1b", b"BCF")  # PLINK, BCF
 _DELIMITERS = (",", "\t", ";")
+BLANKS = " "
+"""Delimiter of tables whose fields stand between any number of blanks."""
+
 _PREVIEW_ROWS = 200
 _PREVIEW_CELLS = 50_000  # of a wide table fewer rows tell enough
 _NO_TABLE = (">", "@", "##")
@@ -34,9 +40,9 @@ class Preview:
     first_line
         The first line that is not blank, without its end; "" for an empty file.
     delimiter
-        Comma, tab or semicolon: the one that splits the first line into most fields.
+        Comma, tab or semicolon: the one that splits the first line into most fields; `BLANKS` where none does.
     header
-        Fields of the first line; empty for FASTA and other formats that are no tables.
+        Fields of the first line; empty for FASTA, binary files and other formats that are no tables.
     rows
         The first rows below it that have as many fields, at most 200.
     """
@@ -61,15 +67,24 @@ class Source:
 
     def check(self) -> None:
         """Raise DataError unless this is a readable, non-empty file of text."""
+        self.check_there()
+        if self.is_binary(self._head()):
+            msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
+            raise DataError(msg)
+
+    def check_there(self) -> None:
+        """Raise DataError unless this is a file."""
         if self.path.is_dir():
             msg = f"{self.path}: is a folder, not a file"
             raise DataError(msg)
         if not self.path.exists():
             msg = f"{self.path}: no such file"
             raise DataError(msg)
-        if b"\x00" in self._head():
-            msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
-            raise DataError(msg)
+
+    @staticmethod
+    def is_binary(head: bytes) -> bool:
+        """Say whether a file that begins so is no text."""
+        return b"\x00" in head or head.startswith(_BINARY)
 
     def _head(self) -> bytes:
         with self._reading() as stream:
@@ -77,7 +92,19 @@ class Source:
         if not head.strip():
             msg = f"{self.path}: the file is empty"
             raise DataError(msg)
+        with self.path.open("rb") as stream:
+            start = stream.read(14)
+            if start.startswith(_BGZF_END[:4]) and start[_BGZF_EXTRA] == b"BC":
+                stream.seek(-min(len(_BGZF_END), self.path.stat().st_size), io.SEEK_END)
+                if stream.read() != _BGZF_END:
+                    msg = f"{self.path}: the bgzip file is truncated: its end marker is missing"
+                    raise DataError(msg)
         return head
+
+    def byte_lines(self) -> Iterator[bytes]:
+        """Yield each line with its end, undecoded."""
+        with self._reading() as stream:
+            yield from stream
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its end; a byte order mark is dropped."""
@@ -94,6 +121,11 @@ class Source:
 
     def records(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """Yield the line number and the fields of each record that is not blank; quotes may span lines."""
+        if delimiter == BLANKS:
+            for number, line in enumerate(self.lines(), start=1):
+                if line.strip():
+                    yield number, line.split()
+            return
         reader = csv.reader(self.lines(), delimiter=delimiter, strict=True)
         while True:
             start = reader.line_num + 1
@@ -108,10 +140,16 @@ class Source:
                 yield start, record
 
     def preview(self) -> Preview:
-        """Return the beginning of the file."""
+        """Return the beginning of the file; of formats in binary only the first bytes."""
+        self.check_there()
+        head = self._head()
+        if head.startswith(_BINARY):
+            return Preview(path=self.path, head=head, first_line="", delimiter=",", header=(), rows=())
         self.check()
         first = next((line for line in self.lines() if line.strip()), "").rstrip("\r\n")
         delimiter = max(_DELIMITERS, key=first.count)
+        if delimiter not in first and len(first.split()) > 1:
+            delimiter = BLANKS
         header: tuple[str, ...] = ()
         rows: list[tuple[str, ...]] = []
         if not first.startswith(_NO_TABLE):
@@ -124,7 +162,7 @@ class Source:
                 if len(rows) == _PREVIEW_ROWS or len(rows) * len(header) > _PREVIEW_CELLS:
                     break
         return Preview(
-            path=self.path, head=self._head(), first_line=first, delimiter=delimiter, header=header, rows=tuple(rows)
+            path=self.path, head=head, first_line=first, delimiter=delimiter, header=header, rows=tuple(rows)
         )
 
     def sha256(self) -> str:

@@ -70,7 +70,7 @@ class NetworkLike(Protocol):
     y_sd: float
 
     def encode(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """Return the model's input, shape (n, length, 4) or (n, n_variants, 1)."""
+        """Return the model's input, shape (n, length, 4) or (n, n_variants, channels)."""
         ...
 
 

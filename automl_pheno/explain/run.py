@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from automl_pheno.curation import Curation
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.errors import UnknownNameError
 from automl_pheno.explain.attribution import Attribution, Contributions, at_bases
@@ -20,6 +21,7 @@ from automl_pheno.explain.registry import (
     LinearLike,
     NetworkLike,
 )
+from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
 AUTO = "auto"
@@ -42,7 +44,9 @@ def explain(
     Parameters
     ----------
     predictor
-        Fitted.
+        Fitted. Of a `CuratedPredictor` the inner one is explained, on curated samples: contributions stand at the
+        variants kept, those dropped have 0; with ``trait: rank_normal`` they are in normal scores, and so are the
+        predictions of the result, as the manifest says.
     inputs
         Samples to explain; when there are more than `max_samples`, that many are drawn.
     background
@@ -70,22 +74,29 @@ def explain(
         kind = "explainer"
         raise UnknownNameError(kind, method, [*EXPLAINERS, AUTO])
     _check(inputs, background, ids, max_samples)
+    curation = predictor.curation if isinstance(predictor, CuratedPredictor) else None
     rows = draw_rows(len(inputs), max_samples, rng)
     names = np.arange(len(inputs)).astype(str) if ids is None else np.asarray(ids, dtype=str)
+    asked = inputs.take(rows)
     request = ExplainRequest(
-        predictor=predictor,
-        inputs=inputs.take(rows),
-        background=background,
+        predictor=predictor.inner if isinstance(predictor, CuratedPredictor) else predictor,
+        inputs=asked if curation is None else curation.inputs(asked),
+        background=background if curation is None else curation.inputs(background),
         rng=rng,
         references=references,
         n_references=n_references,
     )
     used, contributions, refused = _first_that_applies(request, method)
-    rows, chosen = rows[contributions.rows], request.inputs.take(contributions.rows)
-    predictions = np.asarray(predictor.predict(chosen), dtype=np.float64)
+    rows, chosen = rows[contributions.rows], asked.take(contributions.rows)
+    predictions = np.asarray(
+        request.predictor.predict(request.inputs.take(contributions.rows)),
+        dtype=np.float64,
+    )
     completeness = contributions.base_value + contributions.values.sum(axis=1) - predictions
-    values = contributions.values
+    values = contributions.values if curation is None else curation.spread(contributions.values)
     manifest = _manifest(used, refused, contributions, completeness, predictions, chosen, background)
+    if curation is not None:
+        manifest |= _curated(curation)
     return Attribution(
         inputs=chosen,
         ids=names[rows],
@@ -172,6 +183,25 @@ def _manifest(
         },
         "versions": {name: _version(name) for name in ("automl-pheno", "keras", "tensorflow", "jax", "shap", "numpy")},
     }
+
+
+def _curated(curation: Curation) -> dict[str, Any]:
+    """Return what the manifest says of a curation."""
+    said: dict[str, Any] = {"curation": curation.counts()}
+    if curation.kept is not None:
+        said["curation_note"] = (
+            f"{curation.width - len(curation.kept)} of {curation.width} variants were dropped before training and have "
+            "contribution 0; one that was dropped as a duplicate or by LD is spoken for by its partner"
+        )
+    if curation.rank_normal is not None:
+        said |= {
+            "units": "normal score",
+            "units_note": (
+                "the model learnt normal scores of the trait's ranks; contributions, base value and predictions here "
+                "are in these scores, not in phenotype units"
+            ),
+        }
+    return said
 
 
 def _version(name: str) -> str | None:

@@ -9,7 +9,7 @@ import keras
 from automl_pheno.networks.blocks import BUILDERS, Parts, plain_parts
 from automl_pheno.networks.twin import PositionGate, VariableDropout
 from automl_pheno.space.config import ModelConfig
-from automl_pheno.space.size import CHANNELS
+from automl_pheno.space.size import channels
 
 
 def build(config: ModelConfig, width: int) -> keras.Model:
@@ -24,8 +24,9 @@ def build(config: ModelConfig, width: int) -> keras.Model:
 
     Returns
     -------
-    Model from (n, width, 4) base probabilities, or (n, width, 1) standardised dosages, to (n, 1) trait values in
-    training-set sd. Only layers of Keras: it loads without this package.
+    Model from (n, width, 4) base probabilities, or (n, width, channels) coded genotypes (additive: 1 channel, the
+    standardised dosage; dominance: 2; one_hot: 3), to (n, 1) trait values in training-set sd. Only layers of Keras: it
+    loads without this package.
     """
     return _build(config, width, plain_parts())
 
@@ -49,7 +50,7 @@ def average(models: Sequence[keras.Model]) -> keras.Model:
 
 
 def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:
-    inputs = keras.Input((width, CHANNELS[config.input]), name="input")
+    inputs = keras.Input((width, channels(config)), name="input")
     tensor = inputs
     for block in (*config.trunk, *config.head):
         tensor = BUILDERS[block.block](tensor, block, parts)

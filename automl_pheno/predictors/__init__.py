@@ -5,11 +5,13 @@ where a network is used, since it loads Keras: go through `make_predictor` and `
 """
 
 from automl_pheno.predictors import boosting, elastic_net, forest, gblup, mean, ridge, rkhs  # noqa: F401 - they register
+from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Predictor, Report
 from automl_pheno.predictors.storage import load_predictor, make_predictor, read_header, read_variants, save_predictor
 
 __all__ = [
     "PREDICTORS",
+    "CuratedPredictor",
     "FitSummary",
     "Predictor",
     "Report",

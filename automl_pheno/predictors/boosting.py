@@ -47,7 +47,7 @@ class Boosting(TreePredictor):
         encoding, columns, used = tree_columns(train, MAX_COLUMNS)
         scaled, centre, spread = standardise(train.y)
         estimator = _booster(n_trees, seed)
-        estimator.fit(columns, scaled)
+        estimator.fit(columns, scaled, sample_weight=train.weights)
         self._state = TreeState(encoding=encoding, used=used, estimator=estimator, centre=centre, spread=spread)
         leaves = sum(int(tree.get_n_leaf_nodes()) for stage in estimator._predictors for tree in stage)
         return FitSummary(
@@ -84,10 +84,11 @@ def _choose_trees(train: Examples, held_out: IntArray, seed: int) -> int:
     rival = encoding.columns(train.inputs.take(held_out))[:, used]
     y = (train.y[held_out] - centre) / spread
     estimator = _booster(CHUNK, seed).set_params(warm_start=True)
+    weights = None if train.weights is None else train.weights[held_out]
     errors: FloatArray = np.zeros(0)
     while len(errors) < MAX_TREES:
-        estimator.set_params(max_iter=len(errors) + CHUNK).fit(columns, scaled)
-        errors = np.array([float(((y - p) ** 2).mean()) for p in estimator.staged_predict(rival)])
+        estimator.set_params(max_iter=len(errors) + CHUNK).fit(columns, scaled, sample_weight=part.weights)
+        errors = np.array([float(np.average((y - p) ** 2, weights=weights)) for p in estimator.staged_predict(rival)])
         if int(np.argmin(errors)) < len(errors) - CHUNK // 2:
             break
     return int(np.argmin(errors)) + 1

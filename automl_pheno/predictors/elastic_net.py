@@ -34,7 +34,8 @@ class ElasticNet(LinearPredictor):
     def _learn(self, train: Examples, rng: np.random.Generator) -> tuple[LinearState, Chosen]:
         folds = inner_folds(train.groups, N_FOLDS, rng)
         candidates = SEQUENCE_FEATURES if train.inputs.kind == "sequence" else ("dosage",)
-        intercept, spread = float(train.y.mean()), float(train.y.std())
+        weights = train.weights
+        intercept, spread = float(np.average(train.y, weights=weights)), float(train.y.std())
         if spread <= 1e-12 * float(np.abs(train.y).max()):
             encoding, _ = learn(train.inputs, candidates[0])
             state = LinearState(encoding=encoding, intercept=intercept, effects=np.zeros(len(encoding.keep)))
@@ -45,15 +46,18 @@ class ElasticNet(LinearPredictor):
             _, columns = learn(train.inputs, features)
             errors = np.zeros((len(L1_RATIOS), len(ALPHAS)))
             for fold in folds:
-                errors += _fold_errors(columns, y, fold)
+                errors += _fold_errors(columns, y, fold, weights)
             row, column = divmod(int(np.argmin(errors)), len(ALPHAS))
             tried.append((float(errors[row, column]) / len(y), features, L1_RATIOS[row], column))
         error, features, l1_ratio, depth = min(tried)
         encoding, columns = learn(train.inputs, features)
-        keep = strongest(columns, y, MAX_COLUMNS)
+        keep = strongest(columns, y, MAX_COLUMNS, weights)
         effects = np.zeros(columns.shape[1])
-        path, alphas = _path(columns[:, keep], y, l1_ratio, depth + 1)
+        path, alphas = _path(columns[:, keep], y, l1_ratio, depth + 1, weights)
         effects[keep] = path[:, -1] * spread
+        if weights is not None:
+            centre = _column_mean(columns[:, keep], weights)
+            intercept += float((encoding.mean[keep] - centre) @ effects[keep])
         chosen: Chosen = {
             "features": features,
             "l1_ratio": l1_ratio,
@@ -65,31 +69,48 @@ class ElasticNet(LinearPredictor):
         return LinearState(encoding=encoding, intercept=intercept, effects=effects), chosen
 
 
-def _fold_errors(columns: FloatArray, y: FloatArray, held_out: IntArray) -> FloatArray:
-    """Return summed squared errors of the held-out rows, shape (len(L1_RATIOS), len(ALPHAS))."""
+def _fold_errors(columns: FloatArray, y: FloatArray, held_out: IntArray, weights: FloatArray | None) -> FloatArray:
+    """Return summed (weighted) squared errors of the held-out rows, shape (len(L1_RATIOS), len(ALPHAS))."""
     inside = np.ones(len(y), dtype=bool)
     inside[held_out] = False
     x, target = columns[inside], y[inside]
-    keep = strongest(x, target, MAX_COLUMNS)
+    within = None if weights is None else weights[inside]
+    keep = strongest(x, target, MAX_COLUMNS, within)
     x = x[:, keep]
-    mean = x.mean(axis=0, dtype=np.float64)
+    mean = _column_mean(x, within)
+    middle = np.average(target, weights=within)
     rival = columns[held_out][:, keep].astype(np.float64) - mean
     errors = np.zeros((len(L1_RATIOS), len(ALPHAS)))
     for number, l1_ratio in enumerate(L1_RATIOS):
-        path, _ = _path(x, target, l1_ratio, len(ALPHAS))
-        predicted = target.mean() + rival @ path
-        errors[number] = ((y[held_out][:, None] - predicted) ** 2).sum(axis=0)
+        path, _ = _path(x, target, l1_ratio, len(ALPHAS), within)
+        squared = (y[held_out][:, None] - (middle + rival @ path)) ** 2
+        errors[number] = squared.sum(axis=0) if weights is None else weights[held_out] @ squared
     return errors
 
 
-def _path(columns: FloatArray, y: FloatArray, l1_ratio: float, depth: int) -> tuple[FloatArray, FloatArray]:
-    """Return effects, shape (p, depth), from the largest penalty down, and the penalties, shape (depth,)."""
+def _column_mean(columns: FloatArray, weights: FloatArray | None) -> FloatArray:
+    if weights is None:
+        return np.asarray(columns.mean(axis=0, dtype=np.float64))
+    return np.asarray(np.average(columns.astype(np.float64), axis=0, weights=weights))
+
+
+def _path(
+    columns: FloatArray, y: FloatArray, l1_ratio: float, depth: int, weights: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return effects, shape (p, depth), from the largest penalty down, and the penalties, shape (depth,).
+
+    Weights, of mean 1 over their samples, are rows times their roots: least squares is then weighted.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import enet_path
 
     x = columns.astype(np.float64)
-    x -= x.mean(axis=0)
-    target = y - y.mean()
+    x -= x.mean(axis=0) if weights is None else _column_mean(columns, weights)
+    target = y - np.average(y, weights=weights)
+    if weights is not None:
+        root = np.sqrt(weights / weights.mean())
+        x *= root[:, None]
+        target = target * root
     moment = x.T @ target
     largest = float(np.abs(moment).max(initial=0.0)) / (len(y) * l1_ratio)
     if largest == 0.0:

@@ -48,7 +48,7 @@ class Forest(TreePredictor):
             random_state=int(rng.integers(2**31)),
             n_jobs=1,
         )
-        forest.fit(columns, scaled)
+        forest.fit(columns, scaled, sample_weight=train.weights)
         self._state = TreeState(encoding=encoding, used=used, estimator=forest, centre=centre, spread=spread)
         leaves = sum(int(tree.get_n_leaves()) for tree in forest.estimators_)
         return FitSummary(

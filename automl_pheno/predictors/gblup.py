@@ -7,7 +7,7 @@ import numpy as np
 from automl_pheno.data.dataset import Examples, FloatArray
 from automl_pheno.predictors.design import Design
 from automl_pheno.predictors.encoding import Encoding, learn
-from automl_pheno.predictors.linear import Chosen, LinearPredictor, LinearState
+from automl_pheno.predictors.linear import Chosen, LinearPredictor, LinearState, intercept
 from automl_pheno.predictors.protocol import PREDICTORS
 from automl_pheno.predictors.shrinkage import decompose_design, reml_penalty, ridge_effects
 
@@ -20,16 +20,20 @@ class GBLUP(LinearPredictor):
     (VanRaden 2008, method 1). Sequences: the same with one-hot bases of aligned positions, G = Z Z' over the sum of
     their variances. The ratio of noise to genetic variance maximises the restricted likelihood through one spectral
     decomposition (Kang et al. 2008). New samples are predicted through marker effects, Z' G^-1 u over the scale of G
-    (Strandén & Garrick 2009), which equals prediction through their relationships to the training samples.
+    (Strandén & Garrick 2009), which equals prediction through their relationships to the training samples. With
+    weights, the noise variance of a sample is divided by its weight in this prediction, not in the likelihood: they say
+    how much a sample matters, and made from the trait they would pass for precision (on wheat, heritability 0.79 for
+    0.50). Copies of a sample count as its weight: to the likelihood they would be clones without noise.
     """
 
     kind = "gblup"
+    copies_are_weights = True
 
     def _learn(self, train: Examples, rng: np.random.Generator) -> tuple[LinearState, Chosen]:  # noqa: ARG002
         encoding, columns = learn(train.inputs, "dosage" if train.inputs.kind == "genotype" else "one_hot")
-        design = Design(columns=columns, mean=encoding.mean)
-        spectrum = decompose_design(design)
+        spectrum = decompose_design(Design(columns=columns, mean=encoding.mean))
         penalty, likelihood = reml_penalty(spectrum, train.y)
+        design = Design.of_training(columns, encoding.mean, train.weights)
         effects = ridge_effects(design, train.y, penalty)
         chosen: Chosen = {"columns": len(effects)}
         if np.isfinite(penalty):
@@ -38,7 +42,8 @@ class GBLUP(LinearPredictor):
                 "heritability": spectrum.unit / (spectrum.unit + penalty),
                 "log_restricted_likelihood": likelihood,
             }
-        return LinearState(encoding=encoding, intercept=float(train.y.mean()), effects=effects), chosen
+        centre = intercept(encoding, design, train.y, effects)
+        return LinearState(encoding=encoding, intercept=centre, effects=effects), chosen
 
 
 def relationship_scale(encoding: Encoding, columns: FloatArray) -> float:

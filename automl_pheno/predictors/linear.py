@@ -14,6 +14,7 @@ from automl_pheno.data.dataset import Examples, FloatArray, Inputs
 from automl_pheno.predictors.design import Design
 from automl_pheno.predictors.encoding import Encoding
 from automl_pheno.predictors.protocol import FitSummary, Report
+from automl_pheno.predictors.shrinkage import weighted_mean
 from automl_pheno.predictors.state import check_examples, fitted, read_state, write_state
 
 Chosen = dict[str, float | int | str]
@@ -31,7 +32,7 @@ class LinearState:
     encoding
         Makes the columns.
     intercept
-        Mean of y in training.
+        Mean of y in training, or what weights make of it.
     effects
         Phenotype units per unit of a column, shape (p,).
     """
@@ -39,6 +40,13 @@ class LinearState:
     encoding: Encoding
     intercept: float
     effects: FloatArray
+
+
+def intercept(encoding: Encoding, design: Design, y: FloatArray, effects: FloatArray) -> float:
+    """Return the intercept that goes with `effects` at the unweighted training means of the columns."""
+    if design.root is None:
+        return float(y.mean())
+    return weighted_mean(y, design.root) + float((encoding.mean - design.mean) @ effects)
 
 
 class LinearPredictor(ABC):

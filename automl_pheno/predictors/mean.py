@@ -15,7 +15,7 @@ from automl_pheno.predictors.state import check_examples, fitted, read_state, wr
 
 @PREDICTORS.add("mean")
 class Mean:
-    """Predicts the training mean for every sample."""
+    """Predicts the training mean for every sample; by the weights, where there are any."""
 
     kind = "mean"
 
@@ -30,10 +30,10 @@ class Mean:
         rng: np.random.Generator,  # noqa: ARG002
         report: Report | None = None,  # noqa: ARG002
     ) -> FitSummary:
-        """Learn the mean of `train`."""
+        """Learn the (weighted) mean of `train`."""
         start = time.perf_counter()
         check_examples(train, self.kind)
-        self._state = (train.inputs.kind, train.inputs.width, float(train.y.mean()))
+        self._state = (train.inputs.kind, train.inputs.width, float(np.average(train.y, weights=train.weights)))
         return FitSummary(weights=1, seconds=time.perf_counter() - start)
 
     def predict(self, inputs: Inputs) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from automl_pheno.data.encode import one_hot
 from automl_pheno.errors import PredictorError
 from automl_pheno.metrics import METRICS
 from automl_pheno.networks import average, build
+from automl_pheno.predictors.coding import GenotypeCoder
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
+from automl_pheno.predictors.state import check_weights
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import network_size
 from automl_pheno.training import TrainingData, TrainingResult, train
@@ -45,6 +47,9 @@ class NetworkPredictor:
     ----------
     y_mean, y_sd
         Mean and standard deviation of the training trait; the network predicts ``(y - y_mean) / y_sd``.
+    units
+        Maps trait and predictions to the units in which the metric judges an epoch, where the trait was transformed;
+        None where it was not. Set before `fit`.
     """
 
     kind = "network"
@@ -58,9 +63,9 @@ class NetworkPredictor:
         self.epochs = epochs
         self.y_mean = 0.0
         self.y_sd = 1.0
+        self.units: Callable[[FloatArray], FloatArray] | None = None
         self._width = 0
-        self._mean: FloatArray | None = None
-        self._sd: FloatArray | None = None
+        self._coder: GenotypeCoder | None = None
         self._trained: list[TrainingResult] = []
         self._model: keras.Model | None = None
 
@@ -95,14 +100,16 @@ class NetworkPredictor:
         if not np.isfinite(train.y).all():
             msg = f"the training trait must be finite, got {int((~np.isfinite(train.y)).sum())} values that are not"
             raise PredictorError(msg)
+        check_weights(train, self.kind)
         # the spread of a constant trait is 0, and so is what the network adds to the mean
         self.y_mean, self.y_sd = float(train.y.mean()), float(np.ptp(train.y) and train.y.std())
         if train.inputs.kind == "genotype":
-            self._learn_scaling(train.inputs)
+            self._coder = GenotypeCoder.learn(train.inputs.values, self.config.coding)
         data = TrainingData(
             x=self._rows(train.inputs),
             y=((train.y - self.y_mean) / (self.y_sd or 1.0)).astype(np.float32),
             validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
+            weights=None if train.weights is None else train.weights.astype(np.float32),
         )
         self._trained = [train_network(self, data, validation, rng, report) for _ in range(self.members)]
         self._model = None
@@ -145,10 +152,10 @@ class NetworkPredictor:
         return self._model
 
     def encode(self, inputs: Inputs) -> FloatArray:
-        """Return what the network reads, float32: (n, length, 4) base probabilities or (n, n_variants, 1)."""
+        """Return what the network reads, float32: (n, length, 4) base probabilities or (n, n_variants, channels)."""
         self._check(inputs)
         rows = self._rows(inputs)
-        return one_hot(rows) if inputs.kind == "sequence" else rows[:, :, None]
+        return one_hot(rows) if inputs.kind == "sequence" else rows.reshape(len(rows), self._width, -1)
 
     def save(self, folder: Path) -> None:
         """Write ``model.keras``, ``preprocess.json`` and ``config.json``."""
@@ -161,8 +168,8 @@ class NetworkPredictor:
             "metric": self.metric,
             "members": self.members,
         }
-        if self._mean is not None and self._sd is not None:
-            preprocess |= {"dosage_mean": self._mean.tolist(), "dosage_sd": self._sd.tolist()}
+        if self._coder is not None:
+            preprocess |= {"dosage_mean": self._coder.mean.tolist(), "dosage_sd": self._coder.sd.tolist()}
         (folder / "preprocess.json").write_text(json.dumps(preprocess))
         (folder / "config.json").write_text(self.config.model_dump_json(by_alias=True, indent=2) + "\n")
 
@@ -175,27 +182,21 @@ class NetworkPredictor:
         predictor.y_mean, predictor.y_sd = preprocess["y_mean"], preprocess["y_sd"]
         predictor._width = preprocess["width"]
         if "dosage_mean" in preprocess:
-            predictor._mean = np.asarray(preprocess["dosage_mean"], np.float32)
-            predictor._sd = np.asarray(preprocess["dosage_sd"], np.float32)
+            predictor._coder = GenotypeCoder(
+                coding=config.coding,
+                mean=np.asarray(preprocess["dosage_mean"], np.float32),
+                sd=np.asarray(preprocess["dosage_sd"], np.float32),
+            )
         predictor._model = keras.models.load_model(folder / "model.keras", compile=False)
         return predictor
-
-    def _learn_scaling(self, inputs: Inputs) -> None:
-        missing = np.isnan(inputs.values)
-        counts = np.maximum((~missing).sum(axis=0), 1)
-        mean = np.where(missing, 0.0, inputs.values).sum(axis=0, dtype=np.float64) / counts
-        variance = (np.where(missing, 0.0, inputs.values - mean) ** 2).sum(axis=0, dtype=np.float64) / counts
-        self._mean = mean.astype(np.float32)
-        # a variant that does not vary in training says nothing: it is set to 0 by an infinite sd
-        self._sd = np.where(variance > 0, np.sqrt(variance), np.inf).astype(np.float32)
 
     def _rows(self, inputs: Inputs) -> np.ndarray[Any, Any]:
         if inputs.kind == "sequence":
             return np.ascontiguousarray(inputs.values, dtype=np.uint8)
-        if self._mean is None or self._sd is None:
+        if self._coder is None:
             msg = "this network is not fitted yet"
             raise PredictorError(msg)
-        return np.nan_to_num((inputs.values - self._mean) / self._sd, nan=0.0).astype(np.float32)
+        return self._coder.rows(inputs.values)
 
     def _check(self, inputs: Inputs) -> None:
         if self._width == 0:
@@ -217,7 +218,7 @@ def train_network(
     rng: np.random.Generator,
     report: Report | None,
 ) -> TrainingResult:
-    """Train with the predictor's metric as the monitor; predictions are judged in phenotype units."""
+    """Train with the predictor's metric as the monitor; predictions are judged in phenotype units, see ``units``."""
     metric = METRICS[predictor.metric]
     sign = 1.0 if metric.higher_is_better else -1.0
 
@@ -225,7 +226,11 @@ def train_network(
         if validation is None:
             return {}
         predictions = scaled * predictor.y_sd + predictor.y_mean
-        value = metric.function(validation.y, predictions)
+        units = predictor.units
+        if units is None:
+            value = metric.function(validation.y, predictions)
+        else:
+            value = metric.function(units(validation.y), units(predictions))
         loss = float(np.mean(((validation.y - predictions) / (predictor.y_sd or 1.0)) ** 2))
         return {"monitor": sign * value, "val_loss": loss, f"val_{predictor.metric}": value}
 

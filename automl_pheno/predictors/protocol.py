@@ -79,3 +79,16 @@ class Predictor(Protocol):
 
 PREDICTORS: Registry[type[Predictor]] = Registry("predictor")
 """Every predictor: ``network`` and the baselines. Members are constructed without arguments, save ``network``."""
+
+
+def predictor_class(kind: str) -> type[Predictor]:
+    """Return the class of a kind; Keras is imported only for a network.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none.
+    """
+    if kind == "network":
+        import automl_pheno.predictors.network  # noqa: F401  # registers it
+    return PREDICTORS[kind]

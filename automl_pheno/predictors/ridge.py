@@ -8,7 +8,7 @@ from automl_pheno.data.dataset import Examples
 from automl_pheno.predictors.design import Design
 from automl_pheno.predictors.encoding import learn
 from automl_pheno.predictors.inner_folds import inner_folds
-from automl_pheno.predictors.linear import SEQUENCE_FEATURES, Chosen, LinearPredictor, LinearState
+from automl_pheno.predictors.linear import SEQUENCE_FEATURES, Chosen, LinearPredictor, LinearState, intercept
 from automl_pheno.predictors.protocol import PREDICTORS
 from automl_pheno.predictors.shrinkage import cross_validated_penalty, ridge_effects
 
@@ -31,10 +31,14 @@ class Ridge(LinearPredictor):
         tried = []
         for features in candidates:
             encoding, columns = learn(train.inputs, features)
-            penalty, error = cross_validated_penalty(Design(columns=columns, mean=encoding.mean), train.y, folds)
+            penalty, error = cross_validated_penalty(
+                Design.of_training(columns, encoding.mean, train.weights), train.y, folds
+            )
             tried.append((error, features, penalty))
         error, features, penalty = min(tried)
         encoding, columns = learn(train.inputs, features)
-        effects = ridge_effects(Design(columns=columns, mean=encoding.mean), train.y, penalty)
+        design = Design.of_training(columns, encoding.mean, train.weights)
+        effects = ridge_effects(design, train.y, penalty)
         chosen: Chosen = {"features": features, "penalty": penalty, "inner_mse": error, "columns": len(effects)}
-        return LinearState(encoding=encoding, intercept=float(train.y.mean()), effects=effects), chosen
+        centre = intercept(encoding, design, train.y, effects)
+        return LinearState(encoding=encoding, intercept=centre, effects=effects), chosen

@@ -56,10 +56,12 @@ class RKHS:
     d is the Euclidean distance of dosages, or of one-hot bases or 5-mer counts of sequences. The columns, h and the
     ratio of noise to genetic variance maximise one restricted likelihood, on at most 1,000 training samples drawn at
     random. The weights are then solved for all training samples; above 10,000, for 2,000 random landmarks
-    (Nyström; Williams & Seeger 2001).
+    (Nyström; Williams & Seeger 2001). With weights, the noise variance of a sample is divided by its weight
+    in this last step only, and copies of a sample count as its weight; see `GBLUP`.
     """
 
     kind = "rkhs"
+    copies_are_weights = True
 
     def __init__(self) -> None:
         self._state: KernelState | None = None
@@ -82,9 +84,9 @@ class RKHS:
         rows = np.arange(len(train)) if len(train) <= MOST_DENSE else np.sort(rng.permutation(len(train))[:LANDMARKS])
         landmarks = design.take(rows)
         intercept, weights = (
-            (float(train.y.mean()), np.zeros(len(rows)))
+            (float(np.average(train.y, weights=train.weights)), np.zeros(len(rows)))
             if not np.isfinite(ratio)
-            else _solve(design, landmarks, train.y, scale, ratio)
+            else _solve(design, landmarks, train, scale, ratio)
         )
         self._state = KernelState(
             encoding=encoding, landmarks=landmarks.columns, scale=scale, intercept=intercept, weights=weights
@@ -169,29 +171,32 @@ def _choose(
     return best
 
 
-def _solve(design: Design, landmarks: Design, y: FloatArray, scale: float, ratio: float) -> tuple[float, FloatArray]:
-    """Return intercept and weights of the penalised fit with an unpenalised intercept."""
+def _solve(design: Design, landmarks: Design, train: Examples, scale: float, ratio: float) -> tuple[float, FloatArray]:
+    """Return intercept and kernel weights of the penalised fit with an unpenalised intercept."""
     from scipy.linalg import cho_factor, cho_solve
 
-    m = len(landmarks)
+    m, y, by = len(landmarks), train.y, train.weights
     inner = _kernel(landmarks.squared_distances(landmarks), scale)
     if m == len(design):
-        inner[np.diag_indices(m)] += ratio
+        inner[np.diag_indices(m)] += ratio if by is None else ratio / by
         factor = cho_factor(inner, lower=True, overwrite_a=True)
         solved = cho_solve(factor, np.column_stack([y, np.ones(m)]))
         intercept = float(solved[:, 0].sum() / solved[:, 1].sum())
         return intercept, solved[:, 0] - intercept * solved[:, 1]
     gram, moment, total = np.zeros((m, m)), np.zeros(m), np.zeros(m)
-    residual = y - y.mean()
+    centre = np.average(y, weights=by)
+    residual = y - centre
     for start in range(0, len(design), 4096):
         part = np.arange(start, min(start + 4096, len(design)))
         block = _kernel(design.take(part).squared_distances(landmarks), scale)
-        gram += block.T @ block
-        moment += block.T @ residual[part]
-        total += block.sum(axis=0)
-    mean = total / len(design)
-    gram -= len(design) * np.outer(mean, mean)
+        scaled = block if by is None else by[part, None] * block
+        gram += scaled.T @ block
+        moment += scaled.T @ residual[part]
+        total += scaled.sum(axis=0)
+    n = len(design) if by is None else float(by.sum())
+    mean = total / n
+    gram -= n * np.outer(mean, mean)
     gram += ratio * inner
     gram[np.diag_indices(m)] += 1e-9 * float(np.trace(gram)) / m
     weights = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), moment)
-    return float(y.mean() - mean @ weights), weights
+    return float(centre - mean @ weights), weights

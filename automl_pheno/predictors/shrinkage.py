@@ -1,7 +1,8 @@
 """Ridge regression and its mixed-model twin: penalties by REML or by inner cross-validation.
 
 A model ``y = mu + X b + e`` with ``b ~ N(0, s2b I)`` is ridge regression with the penalty ``s2e / s2b``
-(Henderson 1975).
+(Henderson 1975). Weights W of the samples make ``e ~ N(0, s2e W^-1)``: the model times W^1/2 has one noise variance
+again, and W^1/2 1 takes the place of the intercept's column of ones.
 """
 
 from __future__ import annotations
@@ -29,16 +30,31 @@ class Spectrum:
         Of the n x n matrix, shape (n, r).
     n
         Samples.
+    root
+        Square roots of their weights, shape (n,); None is 1 for all.
     """
 
     values: FloatArray
     vectors: FloatArray
     n: int
+    root: FloatArray | None = None
 
     @property
     def unit(self) -> float:
         """Mean of the n - 1 eigenvalues: the variance of a genetic value when the effects' variance is 1."""
         return float(self.values.sum()) / max(self.n - 1, 1)
+
+
+def residuals(y: FloatArray, root: FloatArray | None) -> FloatArray:
+    """Return y less its mean; with weights, less its weighted mean and times their roots."""
+    if root is None:
+        return np.asarray(y - y.mean())
+    return root * (y - weighted_mean(y, root))
+
+
+def weighted_mean(y: FloatArray, root: FloatArray | None) -> float:
+    """Return the mean of y, by the weights whose square roots are given."""
+    return float(y.mean() if root is None else np.average(y, weights=root**2))
 
 
 def decompose(gram: FloatArray) -> Spectrum:
@@ -53,29 +69,34 @@ def decompose(gram: FloatArray) -> Spectrum:
 def decompose_design(design: Design) -> Spectrum:
     """Return the spectrum of X X', by way of X' X where that is smaller."""
     if len(design) <= design.p:
-        return decompose(design.gram_of_rows())
+        gram = design.gram_of_rows()
+        if design.root is None:
+            return decompose(gram)
+        values, vectors = np.linalg.eigh(gram)  # what weighs was centred before it was scaled
+        real = values > max(float(values[-1]), 0.0) * 1e-10
+        return Spectrum(values=values[real], vectors=vectors[:, real], n=len(design), root=design.root)
     values, right = np.linalg.eigh(design.gram_of_columns())
     real = values > max(float(values[-1]), 0.0) * 1e-10 if design.p else np.zeros(0, dtype=bool)
     values, right = values[real], right[:, real]
     vectors = np.zeros((len(design), len(values)))
     for rows, block in design.row_blocks():
         vectors[rows] = block @ right
-    return Spectrum(values=values, vectors=vectors / np.sqrt(values), n=len(design))
+    return Spectrum(values=values, vectors=vectors / np.sqrt(values), n=len(design), root=design.root)
 
 
 def dual_weights(spectrum: Spectrum, y: FloatArray, penalty: float) -> FloatArray:
     """Return (K + penalty I)^-1 (y - mean), restricted to the span of the centred K, shape (n,)."""
-    rotated = spectrum.vectors.T @ (y - y.mean())
+    rotated = spectrum.vectors.T @ residuals(y, spectrum.root)
     return np.asarray(spectrum.vectors @ (rotated / (spectrum.values + penalty)))
 
 
 def restricted_likelihood(spectrum: Spectrum, y: FloatArray, penalty: float) -> float:
     """Return the log restricted likelihood at a variance ratio, the genetic variance profiled out.
 
-    Kang et al. 2008 (EMMA), eq. 7, for an intercept as the only fixed effect.
+    Kang et al. 2008 (EMMA), eq. 7, for an intercept as the only fixed effect. Weights add a constant, left out.
     """
     dof = spectrum.n - 1
-    residual = y - y.mean()
+    residual = residuals(y, spectrum.root)
     rotated = spectrum.vectors.T @ residual
     outside = max(float(residual @ residual - rotated @ rotated), 0.0)
     quadratic = float((rotated**2 / (spectrum.values + penalty)).sum()) + outside / penalty
@@ -108,20 +129,22 @@ def reml_penalty(spectrum: Spectrum, y: FloatArray) -> tuple[float, float]:
 
 
 def held_out_errors(spectrum: Spectrum, y: FloatArray, folds: list[IntArray], penalties: FloatArray) -> FloatArray:
-    """Return the mean squared error of held-out rows for each penalty, shape (len(penalties),).
+    """Return the (weighted) mean squared error of held-out rows for each penalty, shape (len(penalties),).
 
     Exact for penalised least squares with an intercept, without refitting: the errors of a left-out fold are
     ``(I - H_ff)^-1 (y - fit)_f`` (Cook & Weisberg 1982, for groups of rows).
     """
-    residual = y - y.mean()
+    residual = residuals(y, spectrum.root)
     rotated = spectrum.vectors.T @ residual
+    unit = None if spectrum.root is None else spectrum.root / np.linalg.norm(spectrum.root)
     errors = np.zeros(len(penalties))
     for number, penalty in enumerate(penalties):
         shrunk = spectrum.values / (spectrum.values + penalty)
         misfit = residual - spectrum.vectors @ (shrunk * rotated)
         for fold in folds:
             part = spectrum.vectors[fold]
-            hat = (part * shrunk) @ part.T + 1.0 / spectrum.n
+            mean = 1.0 / spectrum.n if unit is None else np.outer(unit[fold], unit[fold])
+            hat = (part * shrunk) @ part.T + mean
             left_out = np.linalg.solve(np.eye(len(fold)) - hat, misfit[fold])
             errors[number] += float(left_out @ left_out)
     return errors / spectrum.n
@@ -133,19 +156,30 @@ def held_out_errors_of_columns(
     """Return what `held_out_errors` does, from X' X less that of each fold: for many more rows than columns."""
     from scipy.linalg import cho_factor, cho_solve
 
-    gram, moment = design.gram_of_columns(), design.transposed_times(y - y.mean())
+    residual = residuals(y, design.root)
+    gram, moment = design.gram_of_columns(), design.transposed_times(residual)
     errors = np.zeros(len(penalties))
     for fold in folds:
         inside = design.columns[fold].astype(np.float64) - design.mean
-        y_inside = y[fold] - y.mean()
-        n_rest = len(y) - len(fold)
-        x_mean, y_mean = -inside.sum(axis=0) / n_rest, -y_inside.sum() / n_rest
+        y_inside = residual[fold]
+        if design.root is None:
+            n_rest: float = len(y) - len(fold)
+            x_mean, y_mean = -inside.sum(axis=0) / n_rest, -y_inside.sum() / n_rest
+            ones: FloatArray | None = None
+        else:
+            ones = design.root[fold]
+            inside *= ones[:, None]
+            n_rest = float((design.root**2).sum() - ones @ ones)
+            x_mean, y_mean = -(ones @ inside) / n_rest, -(ones @ y_inside) / n_rest
         rest = gram - inside.T @ inside - n_rest * np.outer(x_mean, x_mean)
         target = moment - inside.T @ y_inside - n_rest * x_mean * y_mean
         for number, penalty in enumerate(penalties):
             factor = cho_factor(rest + penalty * np.eye(design.p), lower=True, check_finite=False)
             effects = cho_solve(factor, target, check_finite=False)
-            left_out = y_inside - y_mean - (inside - x_mean) @ effects
+            if ones is None:
+                left_out = y_inside - y_mean - (inside - x_mean) @ effects
+            else:
+                left_out = y_inside - ones * y_mean - (inside - ones[:, None] * x_mean) @ effects
             errors[number] += float(left_out @ left_out)
     return errors / len(y)
 
@@ -153,7 +187,7 @@ def held_out_errors_of_columns(
 def cross_validated_penalty(design: Design, y: FloatArray, folds: list[IntArray]) -> tuple[float, float]:
     """Return the penalty with the smallest inner held-out mean squared error, and that error."""
     if not design.p:
-        return float("inf"), float(np.var(y))
+        return float("inf"), float(np.mean(residuals(y, design.root) ** 2))
     if len(design) > design.p:
         unit = design.total_variance()
         errors = held_out_errors_of_columns(design, y, folds, unit * RATIOS)
@@ -171,7 +205,7 @@ def ridge_effects(design: Design, y: FloatArray, penalty: float) -> FloatArray:
         return np.zeros(design.p)
     from scipy.linalg import cho_factor, cho_solve
 
-    residual = y - y.mean()
+    residual = residuals(y, design.root)
     if len(design) > design.p:
         gram = design.gram_of_columns()
         gram[np.diag_indices_from(gram)] += penalty

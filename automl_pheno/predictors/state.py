@@ -27,6 +27,20 @@ def check_examples(train: Examples, kind: str) -> None:
     if bad:
         msg = f"{kind}: y must be finite, got {bad} values that are not"
         raise PredictorError(msg)
+    check_weights(train, kind)
+
+
+def check_weights(train: Examples, kind: str) -> None:
+    """Raise PredictorError unless the weights of `train`, where it has any, are positive and finite, one a sample."""
+    if train.weights is None:
+        return
+    if train.weights.shape != (len(train),):
+        msg = f"{kind}: weights must have shape ({len(train)},), got {train.weights.shape}"
+        raise PredictorError(msg)
+    bad = int((~(np.isfinite(train.weights) & (train.weights > 0))).sum())
+    if bad:
+        msg = f"{kind}: weights must be positive and finite, got {bad} values that are not"
+        raise PredictorError(msg)
 
 
 def fitted(state: Any, kind: str) -> Any:

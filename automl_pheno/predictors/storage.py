@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from automl_pheno.curation import curation_config
 from automl_pheno.data.dataset import Inputs
 from automl_pheno.errors import PredictorError
-from automl_pheno.predictors.protocol import PREDICTORS, Predictor
+from automl_pheno.predictors.curated import CuratedPredictor
+from automl_pheno.predictors.protocol import PREDICTORS, Predictor, predictor_class
 from automl_pheno.space.config import ModelConfig
 
 _HEADER = "predictor.json"
@@ -26,12 +28,24 @@ def make_predictor(
     Parameters
     ----------
     candidate
-        ``{"name": NAME}``, for the network with ``"config"``, the dumped `ModelConfig`.
+        ``{"name": NAME}``, for the network with ``"config"``, the dumped `ModelConfig`. With ``"curation"``, fields of
+        a `CurationConfig` that changes something, the predictor is a `CuratedPredictor`.
     metric
         Decides early stopping of a network.
     epochs, members
         Fixed number of epochs, and number of networks; see `NetworkPredictor`.
+
+    Raises
+    ------
+    UnknownNameError
+        No predictor has this name.
+    CurationError
+        A field of the curation breaks a rule.
     """
+    curation = curation_config(candidate.get("curation") or {})
+    if curation.changes_something:
+        plain = {key: value for key, value in candidate.items() if key != "curation"}
+        return CuratedPredictor(make_predictor(plain, metric, epochs, members), curation)
     name = str(candidate["name"])
     if name == "network":
         from automl_pheno.predictors.network import NetworkPredictor
@@ -50,13 +64,16 @@ def save_predictor(predictor: Predictor, folder: Path, inputs: Inputs, *, trait:
     predictor
         Fitted.
     folder
-        Gets ``predictor.json``, for genotypes ``variants.csv``, and the predictor's own files.
+        Gets ``predictor.json``, for genotypes ``variants.csv`` (all that are read, also those that a curation
+        drops), and the predictor's own files.
     inputs
         Any rows of the data it was fitted on.
     trait
         Name of the predicted trait.
     """
     header = {"kind": predictor.kind, "input": inputs.kind, "width": inputs.width, "trait": trait}
+    if isinstance(predictor, CuratedPredictor):
+        header["curated"] = True
     predictor.save(folder)
     if inputs.variants is not None:
         inputs.variants.to_csv(folder / _VARIANTS, index=False)
@@ -64,7 +81,7 @@ def save_predictor(predictor: Predictor, folder: Path, inputs: Inputs, *, trait:
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Return ``kind, input, width, trait`` of a saved predictor.
+    """Return ``kind, input, width, trait`` of a saved predictor, and ``curated`` where it is one.
 
     Raises
     ------
@@ -95,12 +112,9 @@ def load_predictor(folder: Path) -> Predictor:
     PredictorError
         The folder holds no saved predictor, or one that cannot be read.
     """
-    kind = read_header(folder)["kind"]
-    if kind == "network":
-        # registers the network: Keras is imported only where one is used
-        import automl_pheno.predictors.network  # noqa: F401
+    header = read_header(folder)
     try:
-        return PREDICTORS[kind].load(folder)
+        return (CuratedPredictor if header.get("curated") else predictor_class(header["kind"])).load(folder)
     except (OSError, KeyError, ValueError) as error:
         msg = f"{folder}: the saved predictor cannot be read: {error}"
         raise PredictorError(msg) from error

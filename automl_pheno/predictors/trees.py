@@ -104,7 +104,7 @@ def tree_columns(train: Examples, most: int) -> tuple[Encoding, FloatArray, IntA
             mean=np.zeros(1),
         )
         columns = encoding.columns(train.inputs)
-    used = strongest(columns, train.y, most)
+    used = strongest(columns, train.y, most, train.weights)
     return encoding, columns[:, used], used
 
 

@@ -1,7 +1,8 @@
 """What a run shows: figures and a summary in words, made of run files alone."""
 
 from automl_pheno.report.read import RunFiles, read_run
+from automl_pheno.report.split_page import write_split_page
 from automl_pheno.report.summary import write_summary
 from automl_pheno.report.write import FIGURES, write_figures
 
-__all__ = ["FIGURES", "RunFiles", "read_run", "write_figures", "write_summary"]
+__all__ = ["FIGURES", "RunFiles", "read_run", "write_figures", "write_split_page", "write_summary"]

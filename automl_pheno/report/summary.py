@@ -102,14 +102,16 @@ def _deep_learning(comparison: Mapping[str, Any]) -> str:
 
 
 def _split(card: Mapping[str, Any]) -> Iterator[str]:
-    regime = str(card.get("regime", "not stated"))
+    said = str(card.get("statement") or card.get("regime") or "not stated")
     sizes = ", ".join(f"{name} {size:,}" for name, size in card.get("sizes", {}).items())
-    yield f"**How safe is the split?** {regime[:1].upper()}{regime[1:]}. Sizes: {sizes}."
-    if "not checked" in regime.lower():
+    yield f"**How safe is the split?** {said[:1].upper()}{said[1:]}. Sizes: {sizes}."
+    if not said.startswith("leakage-free at"):
         yield (
             "Test samples may still resemble training samples; for samples unlike these the score may be lower, "
             "so read it as prediction within this collection."
         )
+    for sentence in card.get("advice", ()):
+        yield str(sentence)
 
 
 def _drivers(explanation: ExplanationFiles, winner: str | None, comparison: Mapping[str, Any] | None) -> Iterator[str]:

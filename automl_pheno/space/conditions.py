@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from automl_pheno.errors import known_names
-from automl_pheno.space.config import Config, FitConfig
+from automl_pheno.space.config import CodingConfig, Config, FitConfig
 from automl_pheno.space.document import Problems
 from automl_pheno.space.fields import searchable
 from automl_pheno.space.ranges import Leaf, Range, Scalar, is_range, same_value, shown
@@ -44,7 +44,7 @@ def check_conditions(space: SearchSpace, lines: Mapping[str, int], broken: set[s
 
 def _all_leaves(space: SearchSpace) -> dict[str, Leaf]:
     """Return every leaf by its path, those not written with their default."""
-    leaves: dict[str, Leaf] = {}
+    leaves = _with_defaults("", CodingConfig, space.coding) if space.input == "genotype" else {}
     for block in space.blocks:
         leaves |= _with_defaults(block.path, block.config, block.leaves)
         leaves[f"{block.path}.repeat"] = block.repeat
@@ -53,13 +53,14 @@ def _all_leaves(space: SearchSpace) -> dict[str, Leaf]:
 
 def _with_defaults(path: str, cls: type[Config], written: Mapping[str, Leaf]) -> dict[str, Leaf]:
     facts = searchable(cls)
-    return {f"{path}.{name}": leaf for name in facts if (leaf := written.get(name, facts[name].default)) is not None}
+    stem = f"{path}." if path else ""
+    return {f"{stem}{name}": leaf for name in facts if (leaf := written.get(name, facts[name].default)) is not None}
 
 
 def _unknown(path: str, target: str, leaves: Mapping[str, Leaf]) -> str:
     parent = target.rpartition(".")[0]
     near = [known for known in leaves if known.rpartition(".")[0] == parent and known != path]
-    parents = sorted({known.rpartition(".")[0] for known in leaves})
+    parents = sorted({known.rpartition(".")[0] or known for known in leaves})
     if near:
         return f"when: unknown path {target!r}; {known_names(target, near)}"
     return f"when: unknown path {target!r}; paths begin with {', '.join(parents)}"

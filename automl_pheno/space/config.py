@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 Activation = Literal[
     "relu", "gelu", "elu", "selu", "silu", "mish", "leaky_relu", "softplus", "tanh", "sigmoid", "exponential", "linear"
 ]
 Normalization = Literal["none", "batch", "layer"]
+Coding = Literal["additive", "dominance", "one_hot"]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -95,12 +97,30 @@ class FitConfig(Config):
     patience: int = Field(default=10, ge=1, le=100000, description="Epochs without a better validation value.")
 
 
+class CodingConfig(Config):
+    """How a genotype becomes numbers. Stands at the top of a space, and only where ``input: genotype``."""
+
+    coding: Coding = Field(
+        default="additive",
+        description="additive: the dosage; dominance: the dosage and whether heterozygous; one_hot: one value for each "
+        "of 0, 1 and 2 alternate alleles. A missing call is its expectation in training.",
+    )
+
+
 class ModelConfig(Config):
     """One network and its training: the seam between sampling (no Keras) and building (no Optuna)."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema", description="Version of this format.")
     name: str = Field(default="model", min_length=1, description="Name of the space.")
     input: Literal["sequence", "genotype"] = Field(default="sequence", description="What the network reads.")
+    coding: Coding = Field(default="additive", description=CodingConfig.model_fields["coding"].description)
     trunk: tuple[TrunkBlock, ...] = Field(min_length=1, description="From the input to one vector a sample.")
     head: tuple[HeadBlock, ...] = Field(default=(), description="Dense layers before the single output.")
     fit: FitConfig = Field(default_factory=FitConfig)
+
+    @model_validator(mode="after")
+    def _coding_is_of_genotypes(self) -> Self:
+        if self.input == "sequence" and self.coding != "additive":
+            msg = f"coding {self.coding} is about genotypes; leave it out for input: sequence"
+            raise ValueError(msg)
+        return self

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from automl_pheno.errors import known_names
-from automl_pheno.space.config import Config
+from automl_pheno.space.config import CodingConfig, Config
 from automl_pheno.space.document import Located, Problems
 from automl_pheno.space.fields import FieldFacts, explain, searchable, wrong_word
 from automl_pheno.space.ranges import Choice, FloatRange, IntRange, Leaf, Range, RangeProblemsError, Scalar, shown
@@ -17,6 +17,7 @@ Add = Callable[[str, str], None]
 """``add(key, message)``: notes a problem at a key of the range."""
 _CHOICE_KEYS = ("values", "default", "when")
 _BOUND_KEYS = ("min", "max", "step", "log", "default", "when")
+_AT_THE_TOP = searchable(CodingConfig)
 RANGE_KEYS = tuple(dict.fromkeys(_CHOICE_KEYS + _BOUND_KEYS))
 _FOREIGN_KEYS = {
     "distribution": "values makes a choice, min and max a range, log: true a logarithmic one (W&B's distribution)",
@@ -123,7 +124,7 @@ def _check_keys(members: Mapping[str, Located], facts: FieldFacts, add: Add) -> 
 
 
 def _read_when(located: Located, path: str, problems: Problems) -> dict[str, list[Scalar]]:
-    """Return the conditions with absolute paths: a bare name is a sibling."""
+    """Return the conditions with absolute paths: a bare name is a sibling, or stands at the top."""
     if not isinstance(located.value, dict) or not located.value:
         got = shown(located.plain())
         problems.add(located.line, path, f"when must be a mapping from a path to a value or a list, got {got}")
@@ -135,7 +136,8 @@ def _read_when(located: Located, path: str, problems: Problems) -> dict[str, lis
         if not plain or any(v is None or isinstance(v, (list, dict)) for v in plain):
             message = f"when: {target} must be given a value or a list of values, got {shown(wanted.plain())}"
             problems.add(wanted.line, path, message)
-        absolute = target if "." in target else f"{path.rpartition('.')[0]}.{target}"
+        parent = path.rpartition(".")[0]
+        absolute = target if "." in target or target in _AT_THE_TOP or not parent else f"{parent}.{target}"
         conditions[absolute] = plain
     return conditions  # type: ignore[return-value]
 

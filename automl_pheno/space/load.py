@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from automl_pheno.errors import SpaceError, known_names
 from automl_pheno.space.conditions import check_conditions
-from automl_pheno.space.config import Config, FitConfig, ModelConfig
+from automl_pheno.space.config import CodingConfig, Config, FitConfig, ModelConfig
 from automl_pheno.space.document import Located, Problems, decode, parse_document
 from automl_pheno.space.fields import (
     END_BLOCKS,
@@ -24,7 +24,7 @@ from automl_pheno.space.leaves import read_leaf, unknown_key
 from automl_pheno.space.ranges import Choice, IntRange, Leaf, is_range, shown
 from automl_pheno.space.tree import SearchSpace, SpaceBlock
 
-_TOP_KEYS = ("schema", "name", "input", "trunk", "head", "fit")
+_TOP_KEYS = ("schema", "name", "input", "coding", "trunk", "head", "fit")
 _TOP_HINTS = {
     "parameters": "nest the leaves under trunk, head and fit (W&B's parameters)",
     "method": "the engine is chosen with --engine, not in the space (W&B's method)",
@@ -87,9 +87,11 @@ class _Reader:
                 self.problems.add(member.line, key, f"unknown key {key!r}{hint}")
         stem = Path(self.problems.source).stem
         self._header(members, "schema")
+        kind = cast("Literal['sequence', 'genotype']", self._header(members, "input") or "sequence")
         space = SearchSpace(
             name=str(self._header(members, "name") or stem),
-            input=cast("Literal['sequence', 'genotype']", self._header(members, "input") or "sequence"),
+            input=kind,
+            coding=self._coding(members, kind),
             trunk=self._blocks(members, "trunk", TRUNK_BLOCKS),
             head=self._blocks(members, "head", HEAD_BLOCKS),
             fit=self._leaves(self._mapping(members["fit"], "fit"), FitConfig, "fit", ()) if "fit" in members else {},
@@ -124,6 +126,15 @@ class _Reader:
         else:
             return value
         return None
+
+    def _coding(self, members: Mapping[str, Located], kind: str) -> dict[str, Leaf]:
+        if "coding" not in members:
+            return {}
+        if kind == "sequence":
+            self.problems.add(members["coding"].line, "coding", "is about genotypes; leave it out for input: sequence")
+            self.broken.add("coding")
+            return {}
+        return self._leaves({"coding": members["coding"]}, CodingConfig, "", ())
 
     def _blocks(
         self, members: Mapping[str, Located], part: str, known: Mapping[str, type[Config]]
@@ -208,7 +219,7 @@ class _Reader:
         for key, member in members.items():
             if key in extra:
                 continue
-            here = f"{path}.{key}"
+            here = f"{path}.{key}" if path else key
             if key not in known:
                 self.problems.add(member.line, here, unknown_key(key, (*extra, *known)))
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from automl_pheno.space.config import ModelConfig
-from automl_pheno.space.ranges import Range, Scalar, is_range
+from automl_pheno.space.ranges import Leaf, Range, Scalar, is_range
 from automl_pheno.space.tree import SearchSpace, SpaceBlock, parameters
 
 Suggest = Callable[[str, Range], Scalar]
@@ -52,15 +52,22 @@ def configuration(space: SearchSpace, drawn: Mapping[str, Scalar]) -> ModelConfi
             "schema": 1,
             "name": space.name,
             "input": space.input,
+            **_drawn(space.coding, "", drawn),
             "trunk": [layer for block in space.trunk for layer in _layers(block, drawn)],
             "head": [layer for block in space.head for layer in _layers(block, drawn)],
-            "fit": {
-                name: value
-                for name, leaf in space.fit.items()
-                if (value := drawn.get(f"fit.{name}") if is_range(leaf) else leaf) is not None
-            },
+            "fit": _drawn(space.fit, "fit.", drawn),
         }
     )
+
+
+def _drawn(leaves: Mapping[str, Leaf], path: str, drawn: Mapping[str, Scalar]) -> dict[str, object]:
+    """Return the values of the leaves that exist, by name."""
+    values: dict[str, object] = {}
+    for name, leaf in leaves.items():
+        value = drawn.get(f"{path}{name}") if is_range(leaf) else leaf
+        if value is not None:
+            values[name] = value
+    return values
 
 
 def _layers(block: SpaceBlock, drawn: Mapping[str, Scalar]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from automl_pheno.space.config import Config, FitConfig, ModelConfig
+from automl_pheno.space.config import CodingConfig, Config, FitConfig, ModelConfig
 from automl_pheno.space.fields import (
     END_BLOCKS,
     HEAD_BLOCKS,
@@ -48,6 +48,7 @@ def json_schema() -> Json:
             "schema": {"const": 1, "description": header["schema"].description},
             "name": _value(header["name"]) | {"description": header["name"].description},
             "input": _value(header["input"]) | {"description": header["input"].description},
+            **_leaves(CodingConfig),
             "trunk": _blocks("trunk", TRUNK_BLOCKS) | {"minItems": 1},
             "head": _blocks("head", HEAD_BLOCKS),
             "fit": {"type": "object", "additionalProperties": False, "properties": _leaves(FitConfig)},

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from automl_pheno.errors import InfeasibleError
 from automl_pheno.space.config import ConvBlock, DenseBlock, FitConfig, GateBlock, ModelConfig
 
-CHANNELS = {"sequence": 4, "genotype": 1}
-"""Values a position: A, C, G, T of a sequence; the dosage of a genotype."""
+CODING_CHANNELS = {"additive": 1, "dominance": 2, "one_hot": 3}
+"""Values a variant, by how genotypes are coded."""
+_BASES = 4
 _BYTES = 4  # float32
 
 
@@ -61,6 +62,11 @@ class NetworkSize:
     table: tuple[LayerSize, ...]
 
 
+def channels(config: ModelConfig) -> int:
+    """Return the values a position: A, C, G, T of a sequence; those of its coding of a genotype."""
+    return _BASES if config.input == "sequence" else CODING_CHANNELS[config.coding]
+
+
 def network_size(config: ModelConfig, width: int, *, max_weights: int | None = None) -> NetworkSize:
     """Return the size of the network for inputs of `width` bp or variants.
 
@@ -77,7 +83,7 @@ def network_size(config: ModelConfig, width: int, *, max_weights: int | None = N
     if width < 1:
         msg = f"the input must be at least 1 position wide, got {width}"
         raise InfeasibleError(msg)
-    shape: tuple[int, ...] = (width, CHANNELS[config.input])
+    shape: tuple[int, ...] = (width, channels(config))
     table: list[LayerSize] = []
     for number, block in enumerate(config.trunk):
         path = f"trunk.{number}"
@@ -150,7 +156,7 @@ def _normalization(block: ConvBlock | DenseBlock, path: str, shape: tuple[int, .
 def _summed(table: list[LayerSize], config: ModelConfig, width: int) -> NetworkSize:
     weights = sum(layer.weights for layer in table)
     non_trainable = sum(layer.non_trainable for layer in table)
-    activations = width * CHANNELS[config.input] + sum(_values(layer.shape) for layer in table)
+    activations = width * channels(config) + sum(_values(layer.shape) for layer in table)
     copies = 2 + _optimizer_slots(config.fit)
     memory = _BYTES * (2 * activations * config.fit.batch_size + copies * weights + non_trainable)
     return NetworkSize(

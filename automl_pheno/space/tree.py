@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from automl_pheno.space.config import Config, FitConfig
+from automl_pheno.space.config import CodingConfig, Config, FitConfig
 from automl_pheno.space.fields import HEAD_BLOCKS, TRUNK_BLOCKS, searchable
 from automl_pheno.space.ranges import Choice, IntRange, Leaf, Range, Scalar, is_range, same_value
 
@@ -98,6 +98,8 @@ class SearchSpace:
         Blocks from the input to the output.
     fit
         The fields of ``fit`` that were written, by name.
+    coding
+        Of genotypes, where it was written: ``{"coding": leaf}``.
     source
         What error messages call the file.
     """
@@ -107,6 +109,7 @@ class SearchSpace:
     trunk: tuple[SpaceBlock, ...]
     head: tuple[SpaceBlock, ...] = ()
     fit: Mapping[str, Leaf] = field(default_factory=dict)
+    coding: Mapping[str, Leaf] = field(default_factory=dict)
     source: str = "space"
 
     @property
@@ -120,6 +123,7 @@ class SearchSpace:
             "schema": 1,
             "name": self.name,
             "input": self.input,
+            **(_leaves_tree(CodingConfig, self.coding) if self.input == "genotype" else {}),
             "trunk": [_block_tree(block) for block in self.trunk],
             "head": [_block_tree(block) for block in self.head],
             "fit": _leaves_tree(FitConfig, self.fit),
@@ -153,6 +157,9 @@ def parameters(space: SearchSpace) -> tuple[Parameter, ...]:
     The order is that of the YAML as far as conditions allow: it is the order in which `sample` asks.
     """
     found: list[Parameter] = []
+    for name, leaf in space.coding.items():
+        if is_range(leaf):
+            found.append(Parameter(name=name, range=leaf, conditions=_written(leaf, None)))
     for block in space.blocks:
         found.extend(_block_parameters(block))
     for name, leaf in space.fit.items():

@@ -4,47 +4,77 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from automl_pheno.data import Dataset, FloatArray, StrArray, decode
 from automl_pheno.errors import SplitError
+from automl_pheno.splits.audit import Audit, hash_ids
 from automl_pheno.splits.config import SplitConfig
+from automl_pheno.splits.distance import ks_distance, wasserstein_distance
 from automl_pheno.splits.groups import Groups
 from automl_pheno.splits.split import SETS, Split
+
+__all__ = ["count_shared", "ks_distance", "make_card", "part_names", "wasserstein_distance"]
+
+SCHEMA = 2
 
 _COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 
 
 def make_card(
-    dataset: Dataset, trait: str, split: Split, groups: Groups, config: SplitConfig, notes: Iterable[str] = ()
+    dataset: Dataset,
+    trait: str,
+    split: Split,
+    groups: Groups,
+    config: SplitConfig,
+    notes: Iterable[str] = (),
+    audit: Audit | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the card as plain values for JSON.
 
     ``shared`` counts what lies on two sides (sets, or folds and test set) and is counted here anew, by other code
     than the groupings use.
 
+    Parameters
+    ----------
+    dataset, trait, split
+        What was split, by which trait it is balanced, and how it came out.
+    groups, config
+        What was kept together, and what was asked.
+    notes
+        What was decided on the way.
+    audit
+        Without one the card says that similarity and relatedness were not checked.
+    extra
+        More keys: ``cut``, ``purged``, ``distribution``, ``extrapolation`` ...
+
     Raises
     ------
     SplitError
-        Something is shared, so the split is wrong.
+        An id, a group or an input is shared and no audit says so, so the split is wrong.
     """
     y = dataset.y(trait)
     parts = part_names(split)
     shared = count_shared(dataset, split, parts)
-    if any(shared.values()):
+    if audit is None and any(shared.values()):
         msg = f"the split is wrong, its sides share {', '.join(f'{n} {what}' for what, n in shared.items() if n)}"
         raise SplitError(msg)
     sizes = np.bincount(split.group)
     members = {name: np.flatnonzero(parts == name) for name in dict.fromkeys(_in_order(parts, split))}
-    return {
-        "schema": 1,
-        "regime": _regime(dataset, groups, config),
+    regime = _regime(dataset, groups, config)
+    card: dict[str, Any] = {
+        "schema": SCHEMA,
+        "statement": f"{regime}; similarity and relatedness NOT checked" if audit is None else audit.statement,
+        "regime": regime if audit is not None else f"{regime}; similarity and relatedness NOT checked",
+        "guarantees": dict(groups.guarantees),
         "trait": trait,
         "samples": len(dataset),
         "groupings": groups.counts,
+        "grouping_facts": {name: dict(facts) for name, facts in groups.facts.items()},
         "groups": len(sizes),
         "largest_group": {"samples": int(sizes.max()), "share": _rounded(sizes.max() / len(dataset))},
         "sizes": {name: len(rows) for name, rows in members.items()},
@@ -52,11 +82,15 @@ def make_card(
         "phenotype": {name: _summary(y[rows]) for name, rows in members.items()},
         "balance": _balance(y, split, members),
         "shared": shared,
-        "sha256": {name: _hash(dataset.ids[rows]) for name, rows in members.items()},
+        "cut": None,
+        "purged": None,
+        "audit": None if audit is None else audit.facts,
+        "sha256": {name: hash_ids(dataset.ids[rows]) for name, rows in members.items()},
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "notes": [*groups.notes, *notes],
     }
+    return {**card, **(extra or {})}
 
 
 def part_names(split: Split) -> StrArray:
@@ -85,23 +119,6 @@ def count_shared(dataset: Dataset, split: Split, parts: StrArray) -> dict[str, i
     return shared | {"sequences": _crossing(sequences, sides), "reverse_complements": crossing}
 
 
-def ks_distance(a: FloatArray, b: FloatArray) -> float:
-    """Return the two-sample Kolmogorov-Smirnov D: the largest distance of the cumulative distributions."""
-    points = np.concatenate([a, b])
-    return float(np.abs(_cumulative(a, points) - _cumulative(b, points)).max())
-
-
-def wasserstein_distance(a: FloatArray, b: FloatArray) -> float:
-    """Return the area between the cumulative distributions, in units of the values."""
-    points = np.sort(np.concatenate([a, b]))
-    gaps = np.abs(_cumulative(a, points[:-1]) - _cumulative(b, points[:-1]))
-    return float((gaps * np.diff(points)).sum())
-
-
-def _cumulative(values: FloatArray, points: FloatArray) -> FloatArray:
-    return np.searchsorted(np.sort(values), points, side="right") / len(values)
-
-
 def _crossing(keys: Iterable[Hashable], sides: Iterable[str]) -> int:
     first: dict[Hashable, str] = {}
     return len({key for key, side in zip(keys, sides, strict=True) if first.setdefault(key, side) != side})
@@ -114,14 +131,17 @@ def _in_order(parts: StrArray, split: Split) -> list[str]:
 
 
 def _regime(dataset: Dataset, groups: Groups, config: SplitConfig) -> str:
+    """Return what was kept together, as the user would ask for it."""
     same = "exact and reverse-complement duplicates" if dataset.kind == "sequence" else "identical genotypes"
     kept = [f"{same} kept together"]
     kept += [f"{name} kept together" for name in groups.counts if name != "duplicates"]
     for field in ("set_column", "fold_column", "test_column"):
         if getattr(config, field) is not None:
             kept.insert(0, f"{field} {getattr(config, field)!r} of the data")
+    if config.regime is not None:
+        kept.insert(0, f"regime {config.regime}")
     start = "random split: " if config.groups == ("random",) else ""
-    return f"{start}{'; '.join(kept)}; similarity and relatedness NOT checked"
+    return f"{start}{'; '.join(kept)}"
 
 
 def _summary(y: FloatArray) -> dict[str, float]:
@@ -135,12 +155,13 @@ def _summary(y: FloatArray) -> dict[str, float]:
 
 def _balance(y: FloatArray, split: Split, members: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare each pair of sets; with folds, each fold with the others and the test set with all folds."""
+    used = {name: rows for name, rows in members.items() if name != "purged"}
     if split.is_cross_validation:
         development = split.development
-        pairs = [(name, "other folds", rows, np.setdiff1d(development, rows)) for name, rows in members.items()]
+        pairs = [(name, "other folds", rows, np.setdiff1d(development, rows)) for name, rows in used.items()]
         pairs = [pair if pair[0] != "test" else ("test", "all folds", *pair[2:]) for pair in pairs]
     else:
-        pairs = [(a, b, members[a], members[b]) for a, b in itertools.combinations(members, 2)]
+        pairs = [(a, b, used[a], used[b]) for a, b in itertools.combinations(used, 2)]
     sd = float(y.std()) or 1.0
     return [
         {
@@ -150,11 +171,6 @@ def _balance(y: FloatArray, split: Split, members: dict[str, Any]) -> list[dict[
         }
         for a, b, rows, others in pairs
     ]
-
-
-def _hash(ids: StrArray) -> str:
-    """Return the sha256 of the sorted ids, one a line, so that the order of rows does not matter."""
-    return hashlib.sha256("\n".join(sorted(ids.tolist())).encode()).hexdigest()
 
 
 def _rounded(value: float) -> float:

@@ -108,16 +108,14 @@ def make_groups(dataset: Dataset, asked: tuple[str, ...] = (), *, automatic: boo
         msg = f"groups: 'random' means no grouping beyond duplicates and stands alone, got {', '.join(asked)}"
         raise SplitError(msg)
     if not asked and automatic:
-        named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
-        asked = tuple(f"column:{name}" for name in named)
-        if named:
-            notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
+        asked, chosen = _automatic(dataset)
+        notes += chosen
     found: dict[str, Found] = {"duplicates": GROUPINGS["duplicates"](dataset, None)}
     for text in asked:
         name, _, argument = text.partition(":")
         found[text] = GROUPINGS[name](dataset, argument or None)
     labels = union(one.labels for one in found.values())
-    counts = {text: len(np.unique(one.labels)) for text, one in found.items() if text != "random"}
+    counts = {text: _count(one) for text, one in found.items() if text != "random"}
     repeated = len(dataset) - counts["duplicates"]
     if repeated:
         what = "sequence, or its reverse complement," if dataset.kind == "sequence" else "genotype"
@@ -130,6 +128,24 @@ def make_groups(dataset: Dataset, asked: tuple[str, ...] = (), *, automatic: boo
         facts={text: one.facts for text, one in found.items() if one.facts},
         notes=(*notes, *(note for one in found.values() for note in one.notes)),
     )
+
+
+def _count(found: Found) -> int:
+    labels = found.labels if found.pairs is None else union([found.labels, found.pairs.components(len(found.labels))])
+    return len(np.unique(labels))
+
+
+def _automatic(dataset: Dataset) -> tuple[tuple[str, ...], list[str]]:
+    """Return the groupings that suit the data when none is asked for, and why."""
+    from automl_pheno.splits.overlap import has_intervals  # which registers itself here
+
+    named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
+    notes = []
+    if named:
+        notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
+    alike = "similarity" if dataset.kind == "sequence" else "relatedness"
+    located = dataset.kind == "sequence" and has_intervals(dataset)
+    return (*(f"column:{name}" for name in named), *(("overlap",) if located else ()), alike), notes
 
 
 def union(groupings: Iterable[IntArray]) -> IntArray:

@@ -1,40 +1,58 @@
-"""Make a split as a configuration asks, write it and read it back."""
+"""Make a split as a configuration asks: group, cut, assign, purge, audit, describe."""
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray
 from automl_pheno.errors import SplitError
-from automl_pheno.files import write_text
 from automl_pheno.rng import generator
-from automl_pheno.splits.assign import assign
+from automl_pheno.splits.audit import audit_split
+from automl_pheno.splits.audit_rules import ALL_JUDGED, rules_for
+from automl_pheno.splits.balance import describe_split
 from automl_pheno.splits.card import make_card
 from automl_pheno.splits.config import SplitConfig
-from automl_pheno.splits.groups import Groups, column_of, make_groups, number_in_order, value_text
-from automl_pheno.splits.split import SETS, Split
+from automl_pheno.splits.cut import cut_groups
+from automl_pheno.splits.groups import Groups, make_groups, union
+from automl_pheno.splits.library import Library, extrapolate, find_library
+from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
+from automl_pheno.splits.parts import cut_parts, wanted_parts
+from automl_pheno.splits.populations import regime_groups
+from automl_pheno.splits.purge import Purged, purge
+from automl_pheno.splits.split import Split
 
-_SET_NAMES = {
-    "train": "train", "training": "train", "tr": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "te": "test", "heldout": "test", "held-out": "test",
-}  # fmt: skip
-_COLUMNS = ["id", "group", "set", "fold"]
-_PURGED_FROM = "purged_from"
 _FEW = 20  # below, a score is hardly worth reading
-_FEWEST = 10  # below, a part that was to be larger is refused
-
-_Mask = npt.NDArray[np.bool_]
 
 
-def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> tuple[Split, dict[str, Any]]:
-    """Return a split of `dataset` and its card.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MadeSplit:
+    """A split and all that is known about it.
+
+    Attributes
+    ----------
+    split
+        The split.
+    card
+        ``split_card.json``: guarantees, audit, balance, hashes, as plain values.
+    samples
+        ``split_samples.csv``: one row a sample with what the pictures need.
+    leaks
+        What the audit found to lie on two sides, in sentences; empty where nothing does at the stated thresholds.
+    """
+
+    split: Split
+    card: dict[str, Any]
+    samples: pd.DataFrame
+    leaks: tuple[str, ...]
+
+
+def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
+    """Return a split of `dataset`, proven by the audit or with its leaks listed.
 
     Parameters
     ----------
@@ -47,268 +65,264 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> tuple[Split
     Raises
     ------
     SplitError
-        A column is missing or breaks a group, a set would be empty, or there are fewer groups than folds.
+        A column is missing or breaks a group, a set would be empty, there are fewer groups than folds, or a purge
+        would take too much of the training samples.
     """
     y = dataset.y(trait)
     if not np.isfinite(y).all():
         msg = f"trait {trait!r} is missing in {int((~np.isfinite(y)).sum()):,} samples; drop them before the split"
         raise SplitError(msg)
-    own = config.set_column is not None or config.fold_column is not None
-    groups = make_groups(dataset, config.groups, automatic=not own)
-    sets = np.full(len(dataset), "", dtype="<U10")
-    fold = np.full(len(dataset), -1, dtype=np.int64)
-    if config.set_column is not None:
-        sets[:] = _own_sets(dataset, config)
-        _check_whole(dataset, groups.labels, sets, f"set_column {config.set_column!r}")
-    elif config.test_column is not None:
-        tested = _chosen_test(dataset, config)
-        sets[tested] = "test"
-        sides = np.where(tested, "test", "others")
-        _check_whole(dataset, groups.labels, sides, f"test_column {config.test_column!r}")
-    notes: list[str] = []
-    if config.fold_column is not None:
-        fold[:] = _own_folds(dataset, config, sets == "test")
-        sets[fold >= 0] = "train"
-        _check_whole(dataset, groups.labels, fold.astype(np.str_), f"fold_column {config.fold_column!r}")
-    else:
-        notes += _cut(groups, y, config, sets, fold)
-    split = Split(ids=dataset.ids, group=groups.labels, set=sets.astype(np.str_), fold=fold)
-    notes += _size_notes(split)
-    return split, make_card(dataset, trait, split, groups, config, notes)
-
-
-def write_split(split: Split, path: str | Path) -> None:
-    """Write ``split.csv`` (id, group, set, fold; fold is empty outside folds), whole or not at all.
-
-    Where samples are purged from the training of single folds a column ``purged_from`` lists these, as in ``0 3``.
-    """
-    path = Path(path)
-    folds = ["" if number < 0 else str(number) for number in split.fold.tolist()]
-    columns = [split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds]
-    header = list(_COLUMNS)
-    if split.purged_from is not None:
-        columns.append([" ".join(map(str, np.flatnonzero(row))) for row in split.purged_from])
-        header.append(_PURGED_FROM)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
-    write_text(path, text.getvalue())
-
-
-def read_split(path: str | Path) -> Split:
-    """Return what `write_split` wrote.
-
-    Raises
-    ------
-    SplitError
-        No such file, or a row breaks a rule; the message has file and line.
-    """
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"{path}: cannot be read as a split: {error}"
-        raise SplitError(msg) from None
-    if not rows or rows[0] not in (_COLUMNS, [*_COLUMNS, _PURGED_FROM]):
-        msg = (
-            f"{path}:1: a split has the columns {', '.join(_COLUMNS)}, got {', '.join(rows[0]) if rows else 'nothing'}"
-        )
-        raise SplitError(msg)
-    if len(rows) == 1:
-        msg = f"{path}: has no samples"
-        raise SplitError(msg)
-    seen: set[str] = set()
-    for line, row in enumerate(rows[1:], start=2):
-        problem = _row_problem(row, seen, len(rows[0]))
-        if problem:
-            msg = f"{path}:{line}: {problem}"
-            raise SplitError(msg)
-        seen.add(row[0])
-    ids, group, sets, fold, *apart = zip(*rows[1:], strict=True)
-    return Split(
-        ids=np.array(ids, dtype=np.str_),
-        group=np.array([int(label) for label in group], dtype=np.int64),
-        set=np.array(sets, dtype=np.str_),
-        fold=np.array([int(number) if number else -1 for number in fold], dtype=np.int64),
-        purged_from=_read_purged(apart[0], fold) if apart else None,
+    drawn = draw_split(dataset, trait, config)
+    split, groups = drawn.split, drawn.groups
+    # what was decided for the user is what the audit holds the split to
+    decided = config.model_copy(update={"extrapolation": drawn.extrapolation})
+    rules = rules_for(dataset, decided, groups)
+    if _claims_independence(config) and drawn.extrapolation == "none":
+        rules = replace(rules, judged=ALL_JUDGED)
+    audit = audit_split(dataset, trait, split, rules, generator(config.seed, "split", "audit"))
+    described = describe_split(dataset, trait, split, generator(config.seed, "split", "describe"))
+    card = make_card(
+        dataset,
+        trait,
+        split,
+        groups,
+        config,
+        (*drawn.notes, *_size_notes(split)),
+        audit=audit,
+        extra={
+            **drawn.facts,
+            "purged": drawn.purged,
+            "distribution": described.facts(),
+            "advice": described.advice,
+        },
+    )
+    return MadeSplit(
+        split=split,
+        card=card,
+        samples=_samples(dataset, y, split, described.samples, audit.samples),
+        leaks=tuple(leak.sentence for leak in audit.leaks),
     )
 
 
-def _read_purged(cells: tuple[str, ...], fold: tuple[str, ...]) -> _Mask | None:
-    n_folds = max((int(number) + 1 for number in fold if number), default=0)
-    purged = np.zeros((len(cells), n_folds), dtype=bool)
-    for row, cell in enumerate(cells):
-        purged[row, [int(number) for number in cell.split() if int(number) < n_folds]] = True
-    return purged if purged.any() else None
+def _claims_independence(config: SplitConfig) -> bool:
+    """Say whether nothing was to be kept together: then the samples must be independent, and the audit sees if so."""
+    own = config.set_column is not None or config.fold_column is not None
+    return config.groups == ("random",) or (own and not config.groups and config.regime is None)
 
 
-def check_matches(split: Split, dataset: Dataset) -> None:
-    """Raise SplitError unless `split` was made for the samples of `dataset`, in their order."""
-    if np.array_equal(split.ids, dataset.ids):
-        return
-    for here, there, text in (
-        (split.ids, dataset.ids, "of the split are not in the data"),
-        (dataset.ids, split.ids, "of the data are not in the split"),
-    ):
-        lost = here[~np.isin(here, there)]
-        if len(lost):
-            msg = f"{len(lost):,} of {len(here):,} samples {text}: {_shown(lost)}"
-            raise SplitError(msg)
-    row = int(np.argmax(split.ids != dataset.ids))
-    msg = f"split and data have the same samples in another order: sample {row + 1} is {str(split.ids[row])!r} and "
-    msg += repr(str(dataset.ids[row]))
-    raise SplitError(msg)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """A split before its audit.
+
+    Attributes
+    ----------
+    split, groups
+        The groups as they were kept together, after cutting.
+    extrapolation
+        What the test set of a library of mutants was chosen by; ``none`` elsewhere.
+    purged
+        How many samples were purged from what, for the card.
+    facts
+        For the card.
+    notes
+        What was decided for the user.
+    """
+
+    split: Split
+    groups: Groups
+    purged: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...]
+    extrapolation: Literal["unseen", "mutations", "position", "none"] = "none"
 
 
-def _row_problem(row: list[str], seen: set[str], n_columns: int) -> str:
-    if len(row) != n_columns:
-        return f"expected {n_columns} columns, got {len(row)}"
-    name, group, part, fold, *apart = row
-    if name in seen:
-        return f"id {name!r} is there twice"
-    if not group.isdecimal():
-        return f"group must be a whole number, got {group!r}"
-    if part not in SETS:
-        return f"set must be one of {', '.join(SETS)}, got {part!r}"
-    if fold and (not fold.isdecimal() or part != "train"):
-        return f"fold must be a whole number, and empty outside train, got {fold!r} in {part}"
-    if apart and not all(number.isdecimal() for number in apart[0].split()):
-        return f"purged_from must hold numbers of folds, got {apart[0]!r}"
-    return ""
+def draw_split(dataset: Dataset, trait: str, config: SplitConfig) -> Drawn:
+    """Return the split without audit and card; see `make_split`."""
+    y = dataset.y(trait)
+    own = next((f for f in ("set_column", "fold_column", "test_column") if getattr(config, f) is not None), None)
+    library = _library(dataset, config) if own is None else None
+    sets = np.full(len(dataset), "", dtype="<U10")
+    fold = np.full(len(dataset), -1, dtype=np.int64)
+    facts: dict[str, Any] = {}
+    notes: list[str] = []
+    strata: IntArray | None = None
+    asked = config.groups
+    if library is not None:
+        notes.append(library.describe())
+        facts["library"] = library.facts()
+    if library is not None and config.extrapolation != "none":
+        sets[:], facts["extrapolation"] = _extrapolate(dataset, library, y, config, notes)
+    elif own == "set_column":
+        sets[:] = own_sets(dataset, config)
+    elif config.test_column is not None:
+        sets[chosen_test(dataset, config)] = "test"
+    if config.regime is not None:
+        rng = generator(config.seed, "split", "populations")
+        asked, strata, more = regime_groups(dataset, config.regime, config.populations, rng)
+        notes += more
+    groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and library is None)
+    if config.fold_column is not None:
+        fold[:] = own_folds(dataset, config, sets == "test")
+        sets[fold >= 0] = "train"
+    task = _Task(dataset=dataset, y=y, config=config, sets=sets.astype("<U10"), fold=fold, strata=strata)
+    if own is not None:
+        check_whole(dataset, groups.labels, task.sides, f"{own} {getattr(config, own)!r}")
+    drawn = _climb(task, groups, notes, facts)
+    return replace(drawn, extrapolation=_extrapolated(config) if "extrapolation" in facts else "none")
 
 
-def _own_sets(dataset: Dataset, config: SplitConfig) -> StrArray:
-    field = f"set_column {config.set_column!r}"
-    values = _complete(dataset, str(config.set_column), field)
-    names = {value: _SET_NAMES.get(value.strip().lower(), "") for value in dict.fromkeys(values.tolist())}
-    unknown = [value for value, name in names.items() if not name]
-    if unknown:
-        msg = f"{field}: unknown set {unknown[0]!r}; known: {', '.join(sorted(_SET_NAMES))} in either case"
+def _extrapolated(config: SplitConfig) -> Literal["unseen", "mutations", "position", "none"]:
+    return "unseen" if config.extrapolation == "auto" else config.extrapolation
+
+
+def _extrapolate(
+    dataset: Dataset, library: Library, y: FloatArray, config: SplitConfig, notes: list[str]
+) -> tuple[StrArray, Mapping[str, Any]]:
+    """Return the sets of a library's samples, and facts; with folds the development samples are still to be cut."""
+    kind = _extrapolated(config)
+    if kind == "none":
+        msg = "extrapolation: none asks for an ordinary split"
         raise SplitError(msg)
-    sets = np.array([names[value] for value in values.tolist()], dtype=np.str_)
-    if not (sets == "train").any():
-        msg = f"{field}: no sample is in train (values: {', '.join(names)})"
-        raise SplitError(msg)
-    if config.method == "kfold" and (sets == "validation").any():
-        msg = f"{field}: has a validation set, so method must be holdout, got kfold"
-        raise SplitError(msg)
-    if config.method == "kfold" or not (sets == "validation").any():
-        sets[sets == "train"] = ""  # to be cut
-    return sets
+    folds = config.method == "kfold"
+    rng = generator(config.seed, "split", "extrapolate")
+    found = extrapolate(dataset, library, kind, y, config.test, 0.0 if folds else config.validation, rng)
+    notes += found.notes
+    if folds:
+        notes.append("the folds are drawn at random among the development samples; only the test set extrapolates")
+    return np.where((found.sets == "train") & folds, "", found.sets).astype(np.str_), found.facts
 
 
-def _own_folds(dataset: Dataset, config: SplitConfig, tested: _Mask) -> IntArray:
-    field = f"fold_column {config.fold_column!r}"
-    values = _complete(dataset, str(config.fold_column), field)
-    names = sorted(set(values[~tested].tolist()), key=_natural)
-    if len(names) < 2:
-        msg = f"{field}: at least 2 folds are needed, got {len(names)}"
-        raise SplitError(msg)
-    if len(names) > len(dataset) // 2:
-        msg = f"{field}: {len(names):,} values for {len(dataset):,} samples are no folds"
-        raise SplitError(msg)
-    number = {name: index for index, name in enumerate(names)}
-    folds = np.array([number.get(value, -1) for value in values.tolist()], dtype=np.int64)
-    return np.where(tested, -1, folds)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Task:
+    """What is to be cut: `sets` is "" and `fold` -1 where nothing is decided yet."""
+
+    dataset: Dataset
+    y: FloatArray
+    config: SplitConfig
+    sets: StrArray
+    fold: IntArray
+    strata: IntArray | None
+
+    @property
+    def sides(self) -> StrArray:
+        """Side of each sample as the user has decided it; "" where he has not."""
+        return np.where(self.fold >= 0, self.fold.astype(np.str_), self.sets).astype(np.str_)
 
 
-def _chosen_test(dataset: Dataset, config: SplitConfig) -> _Mask:
-    field = f"test_column {config.test_column!r}"
-    values = column_of(dataset, str(config.test_column), field).fillna("").to_numpy(dtype=np.str_)
-    wanted = [value_text(value) for value in config.test_values]
-    for value in wanted:
-        if value not in values:
-            known = sorted(set(values.tolist()), key=_natural)
-            msg = f"{field}: no sample has the value {value!r}; known: {', '.join(known[:20])}"
-            raise SplitError(msg)
-    tested = np.isin(values, wanted)
-    if tested.all():
-        msg = f"{field}: every sample has one of the values {', '.join(wanted)}; nothing is left to train on"
-        raise SplitError(msg)
-    return tested
+def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any]) -> Drawn:
+    """Assign and purge; where that takes too much of training, try again at the next threshold of the ladder."""
+    most = task.config.most_purged
+    while True:
+        kept, cut_notes, cut_facts = _cut_giants(task, groups)
+        split, part_notes = _assign(task, kept)
+        purged = purge(split, kept.pairs)
+        if purged.share <= most and _is_whole(purged.split):
+            break
+        higher = [pairs.ladder[0] if pairs.ladder else None for pairs in kept.pairs]
+        if all(step is None for step in higher):
+            raise SplitError(_too_much(purged, kept, most))
+        pairs = tuple(one if step is None else one.at_least(step) for one, step in zip(kept.pairs, higher, strict=True))
+        notes.append(
+            "; ".join(
+                f"{old.measure} >= {old.threshold:g} would purge {purged.share:.0%} of the training samples "
+                f"(most_purged: {most:.0%}); the threshold was raised to {new.threshold:g}"
+                for old, new in zip(kept.pairs, pairs, strict=True)
+                if old.threshold != new.threshold
+            )
+        )
+        groups = replace(groups, pairs=pairs)
+    return Drawn(
+        split=purged.split,
+        groups=kept,
+        purged={**purged.counts, "share_of_training": round(purged.share, 6)},
+        facts={**facts, "cut": cut_facts},
+        notes=(*notes, *cut_notes, *part_notes, *_purge_notes(purged, len(task.y))),
+    )
 
 
-def _complete(dataset: Dataset, name: str, field: str) -> StrArray:
-    values = column_of(dataset, name, field)
-    lost = values.isna().to_numpy()
-    if lost.any():
-        msg = f"{field}: {int(lost.sum()):,} samples have no value: {_shown(dataset.ids[lost])}"
-        raise SplitError(msg)
-    return values.to_numpy(dtype=np.str_)
+def _is_whole(split: Split) -> bool:
+    """Say whether every fold still has samples to train on and to be judged by."""
+    return all(len(fold.train) and len(fold.validation) for fold in split.folds())
 
 
-def _check_whole(dataset: Dataset, groups: IntArray, sides: StrArray, field: str) -> None:
-    """Raise SplitError if a group lies on two sides of a cut that the user has made."""
-    order = np.argsort(groups, kind="stable")
-    same = groups[order][1:] == groups[order][:-1]
-    cut = np.flatnonzero(same & (sides[order][1:] != sides[order][:-1]))
-    if len(cut):
-        a, b = order[cut[0]], order[cut[0] + 1]
-        n = len(np.unique(groups[order][cut]))
+def _too_much(purged: Purged, groups: Groups, most: float) -> str:
+    thresholds = ", ".join(f"{pairs.measure} >= {pairs.threshold:g}" for pairs in groups.pairs)
+    return (
+        f"keeping sides apart at {thresholds} would purge {purged.share:.0%} of the training samples "
+        f"(most_purged: {most:.0%}); state a higher threshold, hold out whole groups (column:NAME, family, clusters), "
+        "or raise most_purged"
+    )
+
+
+def _purge_notes(purged: Purged, n: int) -> list[str]:
+    notes = []
+    rows = int((purged.split.set == "purged").sum())
+    if rows:
+        notes.append(f"{rows:,} of {n:,} samples are purged: they are too much like a sample of another side")
+    if purged.split.purged_from is not None:
+        lost = purged.split.purged_from.sum(axis=0)
+        notes.append(
+            f"of the training samples of a fold {lost.min():,} to {lost.max():,} are purged (mean {lost.mean():.0f})"
+        )
+    return notes
+
+
+def _cut_giants(task: _Task, groups: Groups) -> tuple[Groups, list[str], dict[str, Any]]:
+    """Join what is alike into groups, and cut those that are too large to be placed; labels are then final.
+
+    Where the user has decided the side of a sample, pairs across sides join nothing: they are purged.
+    """
+    hard, config = groups.labels, task.config
+    n = len(hard)
+    sides = np.unique(task.sides, return_inverse=True)[1]
+    joining = [pairs.among(sides[pairs.first] == sides[pairs.second]) for pairs in groups.pairs]
+    whole = union([hard, *(pairs.components(n) for pairs in joining)])
+    open_rows = (task.sets == "") & (task.fold < 0)
+    if not open_rows.any():
+        return replace(groups, labels=whole), [], {}
+    _, shares = wanted_parts(config, n, int(open_rows.sum()))
+    smallest = float(shares.min())
+    limit = min(config.largest_group, smallest) if config.method == "kfold" else config.largest_group
+    sizes = np.bincount(whole, weights=open_rows)
+    giants = np.flatnonzero(sizes > limit * open_rows.sum())
+    facts: dict[str, Any] = {"largest_connected": int(sizes.max()), "limit": round(limit, 6), "groups_cut": len(giants)}
+    if not len(giants) or not joining:
+        return replace(groups, labels=whole), [], facts
+    inside = np.isin(whole, giants)
+    cap = max(int(min(limit, smallest) * open_rows.sum()), 1)
+    rng = generator(config.seed, "split", "cut")
+    pieces, cut_notes = cut_groups(hard, [pairs.among(inside[pairs.first]) for pairs in joining], cap, rng)
+    labels = union([pieces, *(pairs.among(~inside[pairs.first]).components(n) for pairs in joining)])
+    facts |= {"largest_after": int(np.bincount(labels).max()), "pieces_at_most": cap}
+    note = (
+        f"the largest connected group holds {int(sizes.max()):,} of {n:,} samples; {len(giants)} such "
+        f"{'group was' if len(giants) == 1 else 'groups were'} cut into pieces of at most {cap:,}, and what still "
+        "touches another side is purged from training"
+    )
+    return replace(groups, labels=labels), [note, *cut_notes], facts
+
+
+def _assign(task: _Task, groups: Groups) -> tuple[Split, list[str]]:
+    """Give the samples without a side to the parts that are asked for."""
+    sets, fold = task.sets.copy(), task.fold.copy()
+    notes: list[str] = []
+    if task.config.fold_column is None:
+        notes = cut_parts(groups, task.y, task.config, sets, fold, task.strata)
+    return Split(ids=task.dataset.ids, group=groups.labels, set=sets.astype(np.str_), fold=fold), notes
+
+
+def _library(dataset: Dataset, config: SplitConfig) -> Library | None:
+    """Return what the sequences are mutants of, where that decides the split."""
+    if config.extrapolation in ("auto", "none") and (config.groups or config.regime):
+        return None
+    library = find_library(dataset.inputs) if dataset.kind == "sequence" else None
+    if library is None and config.extrapolation not in ("auto", "none"):
         msg = (
-            f"{field}: {n:,} groups lie on two sides; for example {_side_of(dataset, sides, a)} and "
-            f"{_side_of(dataset, sides, b)} must stay together"
+            f"extrapolation: {config.extrapolation!r} is for libraries of mutants of one sequence (all of one length, "
+            f"close to their consensus); {dataset.name} is none"
         )
         raise SplitError(msg)
-
-
-def _side_of(dataset: Dataset, sides: StrArray, row: int) -> str:
-    return f"{str(dataset.ids[row])!r} ({sides[row] or 'train'})"
-
-
-def _cut(groups: Groups, y: FloatArray, config: SplitConfig, sets: StrArray, fold: IntArray) -> list[str]:
-    """Assign the samples without a set. Changes `sets` and `fold`; returns notes."""
-    rows = np.flatnonzero(sets == "")
-    if not len(rows):
-        return []
-    labels = number_in_order(groups.labels[rows])
-    names, shares = _wanted(config, len(y), len(rows))
-    n_groups = int(labels.max()) + 1
-    asked = ", ".join(groups.counts)
-    if n_groups < len(names):
-        msg = f"{n_groups} groups ({asked}) cannot make {len(names)} parts ({', '.join(names)})"
-        raise SplitError(msg)
-    parts = assign(labels, y[rows], shares, generator(config.seed, "split"))
-    sizes = np.bincount(parts, minlength=len(names))
-    largest = int(np.bincount(labels).max())
-    why = f"the largest of {n_groups:,} groups ({asked}) holds {largest:,} of {len(rows):,} samples"
-    lacking = np.flatnonzero((sizes == 0) | ((sizes < _FEWEST) & (shares * len(rows) >= _FEWEST)))
-    if len(lacking):
-        part = int(lacking[np.argmin(sizes[lacking])])
-        msg = f"{names[part]} would have {sizes[part]} samples where {shares[part] * len(rows):,.0f} were asked: {why}"
-        raise SplitError(msg)
-    off = []
-    for part, name in enumerate(names):
-        of_part = rows[parts == part]
-        is_fold = name.startswith("fold ")
-        sets[of_part] = "train" if is_fold else name
-        fold[of_part] = part if is_fold else -1
-        got = sizes[part] / len(rows)
-        if abs(got - shares[part]) > max(0.02, 0.2 * shares[part]):
-            off.append(f"{name} has {got:.1%} of the samples (asked: {shares[part]:.1%})")
-    return [f"{', '.join(off)}: {why}"] if off else []
-
-
-def _wanted(config: SplitConfig, n: int, n_left: int) -> tuple[list[str], FloatArray]:
-    """Return names and shares of the parts into which the samples without a set are cut."""
-    whole = n_left == n
-    test = config.test if whole else 0.0
-    if config.method == "kfold":
-        names = [f"fold {number}" for number in range(config.folds)]
-        shares = [(1.0 - test) / config.folds] * config.folds
-    else:
-        validation = config.validation * n / n_left
-        if validation + test >= 1.0:
-            msg = f"validation: {config.validation:.0%} of {n:,} samples leave none of {n_left:,} to train on"
-            raise SplitError(msg)
-        names = ["train", "validation"]
-        shares = [1.0 - test - validation, validation]
-    if test > 0.0:
-        names.append("test")
-        shares.append(test)
-    return names, np.array(shares)
+    return library
 
 
 def _size_notes(split: Split) -> list[str]:
@@ -322,12 +336,10 @@ def _size_notes(split: Split) -> list[str]:
     return notes
 
 
-def _natural(text: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(text), text)
-    except ValueError:
-        return (1, 0.0, text)
-
-
-def _shown(ids: StrArray) -> str:
-    return ", ".join(repr(str(name)) for name in ids[:3]) + (", ..." if len(ids) > 3 else "")
+def _samples(dataset: Dataset, y: FloatArray, split: Split, described: pd.DataFrame, nearest: pd.DataFrame) -> Any:
+    """Return one row a sample: id, set, fold, y, what it is like, and the most similar sample it is tested against."""
+    table = pd.DataFrame({"id": dataset.ids, "set": split.set, "fold": split.fold, "y": y})
+    table["fold"] = table["fold"].where(table["fold"] >= 0).astype("Int64")
+    return table.merge(described, on="id", how="left").merge(
+        nearest[["id", "nearest_id", "nearest_similarity"]], on="id", how="left"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, IntArray
 
@@ -40,21 +41,25 @@ class Pairs:
 
     def at_least(self, threshold: float) -> Pairs:
         """Return the pairs at or above a higher threshold, which becomes theirs."""
-        kept = self.similarity >= threshold
-        return replace(
-            self,
-            first=self.first[kept],
-            second=self.second[kept],
-            similarity=self.similarity[kept],
-            threshold=threshold,
-            ladder=tuple(step for step in self.ladder if step > threshold),
-        )
+        kept = self.among(self.similarity >= threshold)
+        return replace(kept, threshold=threshold, ladder=tuple(step for step in self.ladder if step > threshold))
+
+    def among(self, kept: npt.NDArray[np.bool_]) -> Pairs:
+        """Return the pairs at which `kept`, shape (m,), is True."""
+        return replace(self, first=self.first[kept], second=self.second[kept], similarity=self.similarity[kept])
+
+    def components(self, n: int) -> IntArray:
+        """Return the label of the connected component of each of `n` samples, int64, shape (n,)."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
+        graph = coo_matrix((np.ones(len(self), dtype=np.int8), (self.first, self.second)), shape=(n, n))
+        return connected_components(graph, directed=False)[1].astype(np.int64)
 
     def crossing(self, sides: IntArray) -> Pairs:
         """Return the pairs whose samples have different labels in `sides`, shape (n,); -1 is on no side."""
         a, b = sides[self.first], sides[self.second]
-        kept = (a != b) & (a >= 0) & (b >= 0)
-        return replace(self, first=self.first[kept], second=self.second[kept], similarity=self.similarity[kept])
+        return self.among((a != b) & (a >= 0) & (b >= 0))
 
 
 def no_pairs(measure: str, threshold: float) -> Pairs:

@@ -15,6 +15,10 @@ IDENTITY = 0.8
 COVERAGE = 0.5
 """Share of the shorter sequence that the aligned part must have."""
 
+SHORTEST_PART = 40
+"""Bases that the aligned part of two sequences has at least where it is not the whole of the shorter: parts of fewer
+bases are alike by chance."""
+
 KINSHIP_LADDER = (0.0884, 0.177, 0.354)
 """Lower bounds of kinship of 2nd-degree relatives, 1st-degree relatives, and duplicates (Manichaikul et al. 2010)."""
 
@@ -48,6 +52,11 @@ def choose_estimator(inputs: Inputs) -> ChosenEstimator:
     values = inputs.values
     step = max(1, values.shape[1] // 20_000)
     some = values[:, ::step]
+    if some.size and float(np.fmax.reduce(some, axis=None)) <= 1.0:
+        return ChosenEstimator(
+            estimator="ibs",
+            why="no dosage is above 1 (presence and absence, or haploids), where KING-robust is undefined",
+        )
     called = np.maximum((~np.isnan(some)).sum(axis=1), 1)
     share = float(np.median(((some > 0.5) & (some < 1.5)).sum(axis=1) / called)) if some.size else 0.0
     if share > OUTBRED_HETEROZYGOSITY:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
+from automl_pheno.curation import CurationConfig
 from automl_pheno.errors import SpaceError, StudyError, UnknownNameError, known_names
 from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
@@ -54,6 +55,9 @@ class StudyConfig(_Frozen):
     space: Path = Field(description="Search space, a YAML file.")
     data: DataConfig | None = Field(default=None, description="Left out: a simulated set with planted motifs.")
     split: SplitConfig = Field(default_factory=SplitConfig, description="See the split's own fields.")
+    curation: CurationConfig = Field(
+        default_factory=CurationConfig, description="Of inputs and trait, learnt on training rows; see its own fields."
+    )
     leakage: Literal["stop", "report"] = Field(
         default="stop", description="What a search does when the audit of its split finds a leak."
     )
@@ -264,7 +268,11 @@ def _message(problem: Mapping[str, Any], path: list[str]) -> str:
 
 
 def _keys_at(path: list[str]) -> list[str]:
-    models: dict[tuple[str, ...], type[BaseModel]] = {("data",): DataConfig, ("split",): SplitConfig}
+    models: dict[tuple[str, ...], type[BaseModel]] = {
+        ("data",): DataConfig,
+        ("split",): SplitConfig,
+        ("curation",): CurationConfig,
+    }
     model = models.get(tuple(path), StudyConfig)
     return [item.alias or name for name, item in model.model_fields.items()]
 

@@ -14,4 +14,7 @@ def read_data(config: DataConfig) -> Dataset:
         format=config.format,
         sequence_column=config.sequence_column,
         id_column=config.id_column,
+        genome=config.genome,
+        multiallelic=config.multiallelic,
+        genotype_field=config.genotype_field,
     )

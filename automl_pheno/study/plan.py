@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from automl_pheno.space.tree import SearchSpace
@@ -26,6 +26,8 @@ class Plan:
         Networks to finish: complete, pruned and failed ones together.
     baselines
         Names of the baselines to fit.
+    curation
+        What every candidate, network or baseline, does to its training rows first; empty: nothing.
     seed
         Of the study.
     common
@@ -52,6 +54,7 @@ class Plan:
     seed: int
     common: Mapping[str, Any]
     baselines: tuple[str, ...] = ()
+    curation: Mapping[str, Any] = field(default_factory=dict)
     time_limit: float | None = None
     trial_timeout: float | None = None
     max_weights: int | None = None

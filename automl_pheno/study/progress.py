@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.steps import StepBar
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -58,6 +59,10 @@ class Progress(Protocol):
         """Hear a sentence for the user."""
         ...
 
+    def step(self, what: str, done: float) -> None:
+        """Hear how far a long step before the search is, 0 to 1."""
+        ...
+
     def started(self, task: str, slot: str) -> None:
         """Hear that a task runs in a slot."""
         ...
@@ -86,6 +91,9 @@ class Silent:
         """See `Progress`."""
 
     def message(self, text: str) -> None:
+        """See `Progress`."""
+
+    def step(self, what: str, done: float) -> None:
         """See `Progress`."""
 
     def started(self, task: str, slot: str) -> None:
@@ -126,6 +134,7 @@ class ConsoleProgress(Silent):
         from rich.console import Console
 
         self._console = console if console is not None else Console(stderr=True)
+        self._bar = StepBar(self._console)
         self._live: Live | None = None
         self._lines: dict[str, _Line] = {}
         self._standing = Standing(target=0, metric="")
@@ -137,6 +146,7 @@ class ConsoleProgress(Silent):
         """See `Progress`."""
         self._standing, self._slots, self._time_limit = standing, slots, time_limit
         self._started = time.monotonic()
+        self._bar.close()
         if self._console.is_terminal:
             from rich.live import Live
 
@@ -145,7 +155,12 @@ class ConsoleProgress(Silent):
 
     def message(self, text: str) -> None:
         """See `Progress`."""
+        self._bar.close()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, what: str, done: float) -> None:
+        """See `Progress`."""
+        self._bar(what, done)
 
     def started(self, task: str, slot: str) -> None:
         """See `Progress`."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from automl_pheno.curation import check_suits
 from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
-from automl_pheno.errors import StudyError
+from automl_pheno.errors import SplitError, StudyError
 from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.metrics import METRICS
 from automl_pheno.rng import derive_seed
@@ -21,7 +24,8 @@ from automl_pheno.space.sample import default_values, sample
 from automl_pheno.space.size import network_size
 from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
-from automl_pheno.splits import Split, make_split, write_split
+from automl_pheno.splits import MadeSplit, Split, make_split, read_split, write_split
+from automl_pheno.splits.progress import listening
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
@@ -35,12 +39,14 @@ from automl_pheno.study.pruners import Steps, make_pruner
 from automl_pheno.study.run_folder import (
     DEVELOPMENT,
     FINAL,
+    IDENTITY,
     JOURNAL,
     LOGS,
     SEALED,
     SPACE,
     SPLIT,
     SPLIT_CARD,
+    SPLIT_SAMPLES,
     STUDY,
     RunFolder,
     check_identity,
@@ -61,7 +67,7 @@ class _Material:
     dataset: Dataset
     trait: str
     split: Split
-    card: dict[str, Any]
+    made: MadeSplit | None  # None where the split of the run is taken up again
     truth: Truth | None
 
 
@@ -97,8 +103,8 @@ def run_search(
         Ctrl-C was pressed twice; the same call resumes the run.
     """
     hear = progress if progress is not None else Silent()
-    material = _prepare(config, dataset, trait, hear)
     path = Path(out).resolve()
+    material = _prepare(config, path, dataset, trait, hear)
     with lock_run(path):
         new = check_identity(path, _identity(config, material))
         if (path / FINAL).exists():
@@ -114,7 +120,9 @@ def run_search(
     return path
 
 
-def _prepare(config: StudyConfig, dataset: Dataset | None, trait: str | None, progress: Progress) -> _Material:
+def _prepare(
+    config: StudyConfig, path: Path, dataset: Dataset | None, trait: str | None, progress: Progress
+) -> _Material:
     space = load_space(config.space)
     make_sampler(config.engine, seed=0, slots=1)  # before anything is written: it may need a package
     truth = None
@@ -124,14 +132,48 @@ def _prepare(config: StudyConfig, dataset: Dataset | None, trait: str | None, pr
     dataset = drop_missing(dataset, trait)
     for note in dataset.notes:
         progress.message(note)
+    check_suits(config.curation, dataset.kind)
     if space.input != dataset.kind:
         msg = f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s"
         raise StudyError(msg)
-    split, card = make_split(dataset, trait, config.split)
+    made = None
+    split = _split_of(path, config, dataset, trait)
+    if split is None:
+        with listening(progress.step):
+            made = make_split(dataset, trait, config.split)
+        split = made.split
+        _hear_split(config, made, progress)
     if config.pruner == "wilcoxon" and not split.is_cross_validation:
         msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
         raise StudyError(msg)
-    return _Material(space=space, dataset=dataset, trait=trait, split=split, card=card, truth=truth)
+    return _Material(space=space, dataset=dataset, trait=trait, split=split, made=made, truth=truth)
+
+
+def _split_of(path: Path, config: StudyConfig, dataset: Dataset, trait: str) -> Split | None:
+    """Return the split of a run that began with the same data and configuration; a large one takes long to make."""
+    try:
+        before = json.loads((path / IDENTITY).read_text())
+        same = before["data"] == _data_identity(dataset, trait) and before["split"] == _split_identity(config)
+        split = read_split(path / SPLIT) if same and (path / SPLIT_CARD).exists() else None
+    except (OSError, ValueError, KeyError, SplitError):
+        return None
+    return split if split is not None and np.array_equal(split.ids, dataset.ids) else None
+
+
+def _hear_split(config: StudyConfig, made: MadeSplit, progress: Progress) -> None:
+    """Say what the split is worth; raise SplitError where it leaks and the study does not allow that."""
+    for note in made.card["notes"]:
+        progress.message(note)
+    progress.message(made.card["statement"])
+    for leak in made.leaks:
+        progress.message(f"leak: {leak}")
+    if made.leaks and config.leakage == "stop":
+        msg = (
+            f"the split leaks: {made.leaks[0]}"
+            + (f" (and {len(made.leaks) - 1} more)" if len(made.leaks) > 1 else "")
+            + "; keep together what is alike (groups), or say leakage: report in the study (--leakage report) to go on"
+        )
+        raise SplitError(msg)
 
 
 def _read_data(config: StudyConfig, progress: Progress) -> tuple[Dataset, Truth | None, str | None]:
@@ -147,18 +189,28 @@ def _identity(config: StudyConfig, material: _Material) -> dict[str, Any]:
     dataset = material.dataset
     return {
         "space": material.space.tree(),
-        "data": {
-            "samples": len(dataset),
-            "input": dataset.kind,
-            "width": dataset.inputs.width,
-            "trait": material.trait,
-            "sha256": dataset.sha256(),
-        },
-        "split": config.split.model_dump(mode="json"),
+        "data": _data_identity(dataset, material.trait),
+        "split": _split_identity(config),
+        "curation": config.curation.model_dump(mode="json"),
         "metric": config.metric,
         "backend": config.backend,
         "seed": config.seed,
     }
+
+
+def _data_identity(dataset: Dataset, trait: str) -> dict[str, Any]:
+    return {
+        "samples": len(dataset),
+        "input": dataset.kind,
+        "width": dataset.inputs.width,
+        "trait": trait,
+        "sha256": dataset.sha256(),
+    }
+
+
+def _split_identity(config: StudyConfig) -> dict[str, Any]:
+    identity: dict[str, Any] = config.split.model_dump(mode="json")
+    return identity
 
 
 def _refuse_more(path: Path, config: StudyConfig, material: _Material, progress: Progress) -> None:
@@ -180,13 +232,16 @@ def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
     split, dataset = material.split, material.dataset
     development = dataset.take(split.development)
     with writing(path):
-        write_split(split, path / SPLIT)
+        if material.made is not None:
+            write_split(split, path / SPLIT)
         save_dataset(development, path / DEVELOPMENT)
         if len(split.test):
             save_dataset(dataset.take(split.test), path / SEALED)
         if material.truth is not None:
             material.truth.save(path)
-    write_json(path / SPLIT_CARD, material.card)
+    if material.made is not None:
+        write_text(path / SPLIT_SAMPLES, material.made.samples.to_csv(index=False))
+        write_json(path / SPLIT_CARD, material.made.card)
     write_text(path / STUDY, config.to_yaml())
     write_text(path / SPACE, yaml.safe_dump(material.space.tree(), sort_keys=False))
     digest = development.sha256()
@@ -260,6 +315,7 @@ def _search(
         seed=config.seed,
         common={**common, "function": EVALUATE},
         baselines=default_baselines(len(split.development)) if baselines is None else baselines,
+        curation=config.curation.model_dump(mode="json") if config.curation.changes_something else {},
         time_limit=config.time_limit,
         trial_timeout=config.trial_timeout,
         max_weights=config.max_weights,

@@ -145,13 +145,16 @@ class Supervisor:
         seed = derive_seed(self._plan.seed, "trial", history[0] if history else trial.number)
         name = self._name(trial.number)
         self._proposals.add(trial, name)
-        candidate = {"name": "network", "config": config}
+        candidate = self._candidate(name="network", config=config)
         task = {"candidate": candidate, "params": dict(trial.params)}
         self._submit(Running(task, trial, name, seed, retries=history))
 
     def _submit_baseline(self, name: str, kills: int) -> None:
         seed = derive_seed(self._plan.seed, "baseline", name)
-        self._submit(Running({"candidate": {"name": name}, "params": {}, KILLS: kills}, None, name, seed))
+        self._submit(Running({"candidate": self._candidate(name=name), "params": {}, KILLS: kills}, None, name, seed))
+
+    def _candidate(self, **fields: Any) -> dict[str, Any]:
+        return {**fields, "curation": dict(self._plan.curation)} if self._plan.curation else fields
 
     def _submit(self, running: Running) -> None:
         self._submitted += 1

@@ -15,6 +15,7 @@ from keras import ops
 from automl_pheno.data.encode import one_hot_table
 from automl_pheno.networks import build_for_training
 from automl_pheno.space.config import FitConfig, ModelConfig
+from automl_pheno.space.size import channels
 from automl_pheno.training.optimizers import OPTIMIZERS
 
 Tensor = Any
@@ -37,13 +38,21 @@ class Structure:
         The configuration with every value that is a variable set to a fixed one.
     width
         Length in bp, or number of variants.
+    weighted
+        Whether samples have weights in the loss: then ``y`` has them as its second column.
     """
 
     config: ModelConfig
     width: int
+    weighted: bool = False
+
+    @property
+    def columns(self) -> int:
+        """Values of a stored row: a code a base, or every channel of every variant."""
+        return self.width if self.config.input == "sequence" else self.width * channels(self.config)
 
     @classmethod
-    def of(cls, config: ModelConfig, width: int) -> Structure:
+    def of(cls, config: ModelConfig, width: int, *, weighted: bool = False) -> Structure:
         """Return the structure of `config`."""
 
         def rated(block: Any) -> Any:
@@ -66,7 +75,7 @@ class Structure:
             "head": tuple(map(rated, config.head)),
             "fit": fixed,
         }
-        return cls(config=config.model_copy(update=changes), width=width)
+        return cls(config=config.model_copy(update=changes), width=width, weighted=weighted)
 
 
 def hyper_values(config: ModelConfig) -> dict[str, np.float32]:
@@ -135,15 +144,18 @@ class Program:
         return self.initial_state(dropout_rates(self.structure.config), np.random.default_rng(0))
 
     def encode(self, values: Tensor) -> Tensor:
-        """Return network inputs from stored rows: codes to base probabilities, or dosages with a channel."""
+        """Return network inputs from stored rows: codes to base probabilities, or genotypes with their channels."""
         if self._table is None:
-            return ops.expand_dims(values, -1)
+            return ops.reshape(values, (-1, self.structure.width, channels(self.structure.config)))
         return ops.take(self._table, ops.cast(values, "int32"), axis=0)
 
     def loss(
         self, trainable: list[Tensor], non_trainable: list[Tensor], hyper: dict[str, Tensor], x: Tensor, y: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the mean loss without penalties, and the new non-trainable weights."""
+        """Return the mean loss without penalties, each sample by its weight, and the new non-trainable weights."""
+        weights = None
+        if self.structure.weighted:
+            y, weights = y[:, 0], y[:, 1]
         outputs, updated = self.model.stateless_call(trainable, non_trainable, self.encode(x), training=True)
         error = outputs[:, 0] - y
         kind = self.structure.config.fit.loss
@@ -154,7 +166,7 @@ class Program:
         else:
             size, delta = ops.abs(error), hyper["huber_delta"]
             each = ops.where(size <= delta, 0.5 * error * error, delta * (size - 0.5 * delta))
-        return ops.mean(each), updated
+        return ops.mean(each if weights is None else weights * each), updated
 
     def apply(
         self, state: State, gradients: list[Tensor], non_trainable: list[Tensor], hyper: dict[str, Tensor], rate: Tensor

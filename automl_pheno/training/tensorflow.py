@@ -20,11 +20,16 @@ class TensorFlowEpoch:
     def __init__(self, program: Program) -> None:
         self._program = program
         # the number of rows is left open, so that folds of different sizes share one trace
-        width, code = program.structure.width, tf.uint8 if program.structure.config.input == "sequence" else tf.float32
+        structure = program.structure
+        columns, code = structure.columns, tf.uint8 if structure.config.input == "sequence" else tf.float32
         state = tf.nest.map_structure(_specify, program.initial_state_like())
-        rows, chunks = tf.TensorSpec((None, width), code), tf.TensorSpec((None, None, width), code)
+        rows, chunks = tf.TensorSpec((None, columns), code), tf.TensorSpec((None, None, columns), code)
         hyper = {name: tf.TensorSpec((), tf.float32) for name in HYPER}
-        rates, key, y = tf.TensorSpec((2,)), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((None,))
+        rates, key, y = (
+            tf.TensorSpec((2,)),
+            tf.TensorSpec((2,), tf.int32),
+            tf.TensorSpec((None, 2) if structure.weighted else (None,)),
+        )
         # traced here, once: TensorFlow would take the traces of successive structures for those of one function
         self._epoch = tf.function(self._run).get_concrete_function(state, hyper, rates, key, rows, y, chunks)
         self._forward = tf.function(self._predict).get_concrete_function(state[0], state[1], chunks)

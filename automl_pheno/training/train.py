@@ -11,6 +11,7 @@ import numpy as np
 
 from automl_pheno.errors import TrainingError
 from automl_pheno.space.config import ModelConfig
+from automl_pheno.space.size import channels
 from automl_pheno.training.backend import compiled
 from automl_pheno.training.program import Structure, dropout_rates, hyper_values
 from automl_pheno.training.schedule import learning_rate
@@ -29,14 +30,18 @@ class TrainingData:
     Attributes
     ----------
     x, y
-        Training rows (n, width), uint8 codes or float32 standardised dosages, and the trait in sd, float32 (n,).
+        Training rows, uint8 codes (n, length) or float32 coded genotypes (n, n_variants x channels), the channels of a
+        variant side by side; and the trait in sd, float32 (n,).
     validation
-        Rows of the same form that are predicted after each epoch; may be empty (0, width).
+        Rows of the same form that are predicted after each epoch; may be empty, of shape (0, columns).
+    weights
+        Of the training samples in the loss, float32 (n,), mean 1; None is 1 for all.
     """
 
     x: Array
     y: Array
     validation: Array
+    weights: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,10 +103,12 @@ def train(
     if epochs is None and monitor is None:
         msg = "training needs a monitor or a fixed number of epochs"
         raise TypeError(msg)
-    program, backend = compiled(Structure.of(config, data.x.shape[1]))
+    width = data.x.shape[1] // (channels(config) if config.input == "genotype" else 1)
+    program, backend = compiled(Structure.of(config, width, weighted=data.weights is not None))
     state = backend.put_state(program.initial_state(dropout_rates(config), rng))
     hyper = hyper_values(config)
-    x, y = backend.put(data.x), backend.put(data.y)
+    target = data.y if data.weights is None else np.column_stack([data.y, data.weights])
+    x, y = backend.put(data.x), backend.put(target)
     chunks = backend.put(_chunk(data.validation))
     best_state, best_value, best_epoch = state, -math.inf, 0
     curve: list[Mapping[str, float]] = []

@@ -1,8 +1,9 @@
 """What every predictor promises, whatever it is.
 
 ``FACTORIES`` maps a name to ``kind -> unfitted predictor``. Baselines come from the registry; the network needs a
-configuration. It is trained for a fixed number of epochs here, as in the refit of a winner; that validation rows choose
-the epoch otherwise is its purpose, see ``tests/predictors/test_network.py``.
+configuration; three predictors stand behind a curation. The network is trained for a fixed number of epochs here, as in
+the refit of a winner; that validation rows choose the epoch otherwise is its purpose, see
+``tests/predictors/test_network.py``.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 import automl_pheno.predictors  # noqa: F401  # registers the baselines
+from automl_pheno.curation import CurationConfig
 from automl_pheno.data.dataset import Examples, Inputs
 from automl_pheno.errors import PredictorError
 from automl_pheno.metrics import METRICS
+from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.network import NetworkPredictor
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Predictor
 from automl_pheno.simulate import simulate_genotypes, simulate_mutants
@@ -38,8 +41,36 @@ def make_network(kind):
 
 
 FACTORIES["network"] = make_network
+
+VARIANTS = {
+    "min_call_rate": 0.5,
+    "min_maf": 0.02,
+    "drop_monomorphic": True,
+    "drop_duplicate_variants": True,
+    "ld_prune": 0.8,
+    "ld_window": 20,
+}
+CURATIONS = {
+    "network": {**VARIANTS, "impute": "knn", "trait": "rank_normal", "weights": "label_density"},
+    "gblup": {**VARIANTS, "impute": "mode", "trait": "rank_normal", "resample": "both"},
+    "forest": {"impute": "mean", "resample": "over"},
+}
+"""What stands before a predictor; for sequences only what is not about variants."""
+
+
+def make_curated(name):
+    def make(kind):
+        fields = CURATIONS[name]
+        if kind == "sequence":
+            fields = {key: fields[key] for key in ("trait", "weights", "resample") if key in fields}
+        return CuratedPredictor(FACTORIES[name](kind), CurationConfig(**fields))
+
+    return make
+
+
+FACTORIES |= {f"curated_{name}": make_curated(name) for name in CURATIONS}
 # single precision, and a saved network predicts through other kernels than a fresh one
-ROUNDING = {"network": 1e-4}
+ROUNDING = {"network": 1e-4, "curated_network": 1e-4}
 LEARNERS = tuple(name for name in FACTORIES if name != "mean")
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -123,7 +154,7 @@ def test_predicts_finite_numbers_in_phenotype_units(name, kind, sets):
     prediction = predictor.predict(test.inputs)
     assert isinstance(predictor, Predictor)
     assert isinstance(summary, FitSummary)
-    assert predictor.kind == name
+    assert predictor.kind == name.removeprefix("curated_")
     assert summary.weights >= 1
     assert summary.seconds >= 0
     assert prediction.shape == (80,)
@@ -160,8 +191,22 @@ def test_same_generator_same_numbers_and_load_returns_what_was_saved(name, kind,
     expected = predictor.predict(test.inputs)
     np.testing.assert_array_equal(fit(name, train).predict(test.inputs), expected)
     predictor.save(tmp_path)
-    loaded = PREDICTORS[name].load(tmp_path).predict(test.inputs)
+    cls = CuratedPredictor if name.startswith("curated_") else PREDICTORS[name]
+    loaded = cls.load(tmp_path).predict(test.inputs)
     np.testing.assert_allclose(loaded, expected, rtol=ROUNDING.get(name, 0.0), atol=ROUNDING.get(name, 0.0))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@both_kinds
+def test_weights_count_and_weights_of_one_are_none(name, kind, sets):
+    train, _, test = sets[kind]
+    ones = fit(name, replace(train, weights=np.ones(len(train)))).predict(test.inputs)
+    if "forest" not in name:  # weights choose its bootstrap samples, by other random numbers
+        close = 1e-3 if "network" in name else 1e-6  # the sums are taken in another order
+        np.testing.assert_allclose(ones, fitted(name, kind, sets).predict(test.inputs), rtol=close, atol=close)
+    heavy = np.where(train.y > np.median(train.y), 5.0, 0.2)
+    lifted = fit(name, replace(train, weights=heavy / heavy.mean())).predict(test.inputs)
+    assert lifted.mean() > ones.mean() + 0.01 * train.y.std()
 
 
 @every_predictor
@@ -232,6 +277,10 @@ def test_bad_training_sets_are_refused(name, sets, tmp_path):
     train, _, test = sets["genotype"]
     with pytest.raises(PredictorError, match="finite"):
         fit(name, Examples(inputs=train.inputs, y=np.where(np.arange(160) == 3, np.nan, train.y), groups=train.groups))
+    with pytest.raises(PredictorError, match="weights must be positive and finite, got 160"):
+        fit(name, replace(train, weights=np.zeros(160)))
+    with pytest.raises(PredictorError, match=r"weights must have shape \(160,\)"):
+        fit(name, replace(train, weights=np.ones(3)))
     with pytest.raises(PredictorError, match="at least 2"):
         fit(name, train.take(np.arange(1)))
     with pytest.raises(PredictorError, match="fit or load"):

@@ -4,6 +4,7 @@
 """
 
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -117,6 +118,23 @@ def test_the_first_loss_is_that_of_the_initial_network(data) -> None:
     result = train(config, rows, rng=np.random.default_rng(3), epochs=1)
     expected = np.mean((result.predict(x[:250]) - y[:250]) ** 2)
     assert math.isclose(result.curve[0]["loss"], expected, rel_tol=1e-4)
+
+
+def test_weights_of_one_change_nothing_and_a_weight_counts_as_so_many_samples(data) -> None:
+    x, y = data
+    rows = TrainingData(x=x[:250], y=y[:250], validation=x[250:])
+    plain = fit(make(), data, epochs=6)
+    ones = train(make(), replace(rows, weights=np.ones(250, "float32")), rng=np.random.default_rng(1), epochs=6)
+    np.testing.assert_allclose(ones.predict(x), plain.predict(x), atol=1e-4)
+    # one full batch of plain SGD: a weight of 2 is the same as a sample that stands twice
+    full = make(optimizer="sgd", learning_rate=0.01, batch_size=100)
+    weights = np.where(np.arange(100) < 50, 2.0, 1.0).astype("float32")
+    weighted = TrainingData(x=x[:100], y=y[:100], validation=x[:0], weights=weights * 100 / weights.sum())
+    twice = np.concatenate([np.arange(100), np.arange(50)])
+    copies = TrainingData(x=x[twice], y=y[twice], validation=x[:0])
+    a = train(full, weighted, rng=np.random.default_rng(3), epochs=6)
+    b = train(make(optimizer="sgd", learning_rate=0.01, batch_size=150), copies, rng=np.random.default_rng(3), epochs=6)
+    np.testing.assert_allclose(a.predict(x), b.predict(x), atol=1e-4)
 
 
 def test_penalties_shrink_the_kernels_only(data) -> None:

@@ -148,7 +148,7 @@ BAD = {
                             + "".join(f"s{i}," + "0," * 9 + "12.5\n" for i in range(4)),
                             "variant 'yield': .* separate trait table"),
     "relationship matrix": ("id,a,b,c\na,1,0,0\nb,0,1,0\nc,0,0,1\n", "relationship matrix"),
-    "vcf inside": ("##fileformat=VCFv4.2\n", "VCF files are not supported yet"),
+    "vcf inside": ("##fileformat=VCFv4.2\n", "is not a VCF with calls"),
     "fastq": ("@read\nACGT\n+\nIIII\n", "FASTQ files are not supported"),
 }  # fmt: skip
 
@@ -174,9 +174,12 @@ def test_bad_fasta_is_refused_with_the_line(write, text, message):
         read_dataset(write(text, "x.fa"))
 
 
-@pytest.mark.parametrize("name", ["x.vcf", "x.vcf.gz", "x.bed", "x.bcf"])
-def test_formats_to_come_are_named(write, name):
-    with pytest.raises(DataError, match="not supported yet"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x.pgen", "plink2 --make-bed"), ("x.bgen", "BGEN"), ("x.hmp.txt", "HapMap"), ("x.bed", "--genome")],
+)
+def test_formats_that_are_not_read_say_what_to_do(write, name, message):
+    with pytest.raises(DataError, match=message):
         read_dataset(write("anything", name))
 
 
@@ -189,8 +192,8 @@ def test_ids_that_do_not_match_are_shown_from_both_sides(write):
 
 def test_trait_table_rules(write):
     sequences = write(SEQUENCES)
-    with pytest.raises(DataError, match=r"t.csv:3: id 'p1' is already in line 2"):
-        read_dataset(sequences, trait_table=write("id,y\np1,1\np1,2\n", "t.csv"))
+    with pytest.raises(DataError, match=r"t.csv:3: the id in column 'id' is empty or missing"):
+        read_dataset(sequences, trait_table=write("id,y\np1,1\n,2\n", "t.csv"))
     with pytest.raises(DataError, match="column 'leaf' is also in"):
         read_dataset(sequences, trait_table=write("id,leaf\np1,1\n", "t.csv"))
     with pytest.raises(DataError, match=r"has no ids|has no id column"):

@@ -3,7 +3,7 @@ import pytest
 
 from automl_pheno.networks import build, build_for_training
 from automl_pheno.space.config import ModelConfig
-from automl_pheno.space.size import network_size
+from automl_pheno.space.size import channels, network_size
 
 CONV = {"block": "conv", "filters": 6, "kernel_size": 5}
 DENSE = {"block": "dense", "units": 7}
@@ -28,6 +28,8 @@ CONFIGS = {
     "gated": {"trunk": [{"block": "gate"}, CONV, {"block": "gate"}, FLATTEN], "head": [DENSE]},
     "global": {"trunk": [CONV, {"block": "flatten", "pooling": "average"}], "head": [DENSE]},
     "genotype": {"input": "genotype", "trunk": [{**CONV, "stride": 5}, FLATTEN], "head": [DENSE]},
+    "dominance": {"input": "genotype", "coding": "dominance", "trunk": [{"block": "gate"}, CONV, FLATTEN]},
+    "one_hot": {"input": "genotype", "coding": "one_hot", "trunk": [CONV, FLATTEN], "head": [DENSE]},
 }
 
 
@@ -47,7 +49,7 @@ def test_the_training_twin_has_the_same_weights_in_the_same_order(name: str) -> 
     kept = [v for v in twin.weights if v.path.rsplit("/", 1)[-1] not in ("rate", "seed_generator_state")]
     assert [v.shape for v in kept] == [v.shape for v in plain.weights]
     plain.set_weights([v.numpy() for v in kept])
-    x = np.random.default_rng(0).random((3, 60, 4 if config.input == "sequence" else 1)).astype("float32")
+    x = np.random.default_rng(0).random((3, 60, channels(config))).astype("float32")
     np.testing.assert_allclose(np.asarray(plain(x)), np.asarray(twin(x)), atol=1e-6)
 
 

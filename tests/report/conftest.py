@@ -160,7 +160,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         run = tmp_path / "run"
         run.mkdir()
         dataset = make_dataset(kind)
-        split, card = make_split(dataset, "yield", SplitConfig())
+        made = make_split(dataset, "yield", SplitConfig())
+        split, card = made.split, made.card
         write_split(split, run / "split.csv")
         write_json(run / "split_card.json", card)
         save_dataset(dataset.take(split.development), run / "development.npz")

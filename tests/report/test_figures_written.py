@@ -107,7 +107,7 @@ def test_the_summary_opens_with_the_answer(make_run: MakeRun) -> None:
     assert f"Pearson r **{final['winner']['test']['pearson_r']:.3f}**" in text
     assert f"{final['winner']['low']:.3f} to {final['winner']['high']:.3f}" in text
     assert "**Deep learning helped.**" in text
-    assert "similarity and relatedness NOT checked" in text
+    assert "**How safe is the split?** Leakage-free at" in text
     assert "ATGACGT" in text
 
 

@@ -4,7 +4,17 @@ import pytest
 import yaml
 
 from automl_pheno.errors import SpaceError
-from automl_pheno.space import Choice, FloatRange, IntRange, default_values, load_space, parameters, parse_space, sample
+from automl_pheno.space import (
+    Choice,
+    FloatRange,
+    IntRange,
+    count_configurations,
+    default_values,
+    load_space,
+    parameters,
+    parse_space,
+    sample,
+)
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 BASE = """\
@@ -30,6 +40,11 @@ FLAT = "  - block: flatten\n"
 
 # (what is replaced in BASE, by what, line, path, part of the message)
 MALFORMED = [
+    ("name: t", "coding: one_hot", 2, "coding", "is about genotypes; leave it out for input: sequence"),
+    ("name: t", "input: genotype\ncoding: onehot", 3, "coding", "did you mean 'one_hot'?"),
+    ("name: t", "input: genotype\ncoding: {min: 1, max: 2}", 3, "coding", "takes values, not min and max"),
+    ("name: t", "input: genotype\ncodings: one_hot", 3, "codings", "did you mean 'coding'?"),
+    (POOL, "when: {coding: one_hot}", 8, "trunk.0.pool_size", "unknown path 'coding'"),
     (KERNEL, "kernel_size: {min: 3, max: 9, step: 0}", 6, "trunk.0.kernel_size", "step must be > 0, got 0"),
     (KERNEL, "kernel_size:\n      min: 3\n      max: 9\n      step: -1", 9, "trunk.0.kernel_size", "step must be > 0"),
     (KERNEL, "kernal_size: 3", 6, "trunk.0.kernal_size", "did you mean 'kernel_size'?"),
@@ -232,3 +247,34 @@ def test_shipped_spaces_load_and_their_tree_is_the_same_space(path):
 
 def test_the_spaces_that_the_documentation_names_exist():
     assert {path.stem for path in SPACES.glob("*.yaml")} >= {"cnn", "cnn_aligned", "cnn_genotype", "cnn_small", "mlp"}
+
+
+GENOTYPES = """\
+input: genotype
+coding: {values: [additive, dominance, one_hot], default: dominance}
+trunk:
+  - block: conv
+    filters: {values: [2, 4], when: {coding: one_hot}}
+  - block: flatten
+head:
+  - block: dense
+    units: {min: 2, max: 4, when: {coding: [additive, dominance]}}
+"""
+
+
+def test_the_coding_of_genotypes_is_searched_and_leaves_may_depend_on_it():
+    space = parse_space(GENOTYPES)
+    assert [parameter.name for parameter in parameters(space)] == ["coding", "trunk.0.filters", "head.0.units"]
+    assert default_values(space) == {"coding": "dominance", "head.0.units": 3}
+    config = sample(space, lambda name, limits: {"coding": "one_hot"}.get(name, limits.middle()))
+    assert (config.coding, config.trunk[0].filters, config.head[0].units) == ("one_hot", 2, 64)
+    assert count_configurations(space) == 2 * 3 + 2
+    again = parse_space(yaml.safe_dump(space.tree()))
+    assert again.tree() == space.tree()
+    fixed = parse_space("input: genotype\ncoding: one_hot\ntrunk:\n  - block: flatten\n")
+    assert sample(fixed, lambda name, limits: limits.middle()).coding == "one_hot"
+
+
+def test_a_condition_on_a_fixed_coding_that_never_holds_is_refused():
+    with pytest.raises(SpaceError, match="never true, coding is always 'additive'"):
+        parse_space(GENOTYPES.replace("coding: {values: [additive, dominance, one_hot], default: dominance}\n", ""))

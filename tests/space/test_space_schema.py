@@ -32,6 +32,11 @@ def test_the_schema_accepts_the_shipped_spaces_short_and_written_out(validator, 
     validator.validate(load_space(path).tree())
 
 
+def test_the_schema_accepts_a_searched_coding(validator):
+    space = plain(ROOT / "search_spaces" / "cnn_genotype.yaml")
+    validator.validate({**space, "coding": {"values": ["additive", "one_hot"], "when": {"fit.loss": "mse"}}})
+
+
 @pytest.mark.parametrize(
     ("at", "key", "value"),
     [
@@ -48,6 +53,8 @@ def test_the_schema_accepts_the_shipped_spaces_short_and_written_out(validator, 
         (("fit",), "learning_rate", "fast"),
         (("fit",), "l2", {"values": [0.1], "when": {}}),
         ((), "schema", 2),
+        ((), "coding", "onehot"),
+        ((), "coding", {"min": 1, "max": 3}),
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(validator, at, key, value):

@@ -62,6 +62,14 @@ def test_weights_and_shapes_by_hand():
     assert size.memory_bytes == 4 * (2 * size.activations * 2 + 4 * size.weights + 36)  # adam keeps two values a weight
 
 
+@pytest.mark.parametrize(("coding", "channels"), [("additive", 1), ("dominance", 2), ("one_hot", 3)])
+def test_the_coding_of_a_genotype_is_its_channels(coding, channels):
+    config = network(conv(), FlattenBlock(), kind="genotype").model_copy(update={"coding": coding})
+    size = network_size(config, width=30)
+    assert size.table[0].weights == 5 * channels * 8 + 8
+    assert size.activations == 30 * channels + 30 * 8 + 240 + 1
+
+
 def test_a_genotype_has_one_channel_and_pooling_over_all_positions_one_value_a_filter():
     size = network_size(network(conv(), FlattenBlock(pooling="max"), kind="genotype"), width=30)
     assert [layer.weights for layer in size.table] == [5 * 1 * 8 + 8, 0, 9]

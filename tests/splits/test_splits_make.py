@@ -27,7 +27,8 @@ def dataset(n=200, seed=0, texts=None, **columns):
 
 
 def split(data, **config):
-    return make_split(data, "y", SplitConfig(**config))
+    made = make_split(data, "y", SplitConfig(**config))
+    return made.split, made.card
 
 
 @settings(max_examples=30, deadline=None)
@@ -39,11 +40,12 @@ def test_groups_never_cross_and_every_sample_is_there_once(n, n_groups, seed, me
     data = dataset(n, seed, plot=np.random.default_rng(seed).integers(0, n_groups, n))
     config = SplitConfig(method=method, folds=3, groups=groups, seed=seed, test=0.2, validation=0.2)
     try:
-        made, card = make_split(data, "y", config)
+        whole = make_split(data, "y", config)
     except SplitError as error:
         assert groups == ("column:plot",)  # only coarse groups can be impossible
         assert "groups" in str(error)  # noqa: PT017
         return
+    made, card = whole.split, whole.card
     np.testing.assert_array_equal(made.ids, data.ids)
     sides = part_names(made)
     keys = data.columns["plot"] if groups == ("column:plot",) else made.group
@@ -97,9 +99,10 @@ def test_card_says_what_is_checked_and_is_plain_json():
     made, card = split(data)
     card = json.loads(json.dumps(card))
     assert card["regime"].startswith("exact and reverse-complement duplicates kept together; column:family kept")
-    assert card["regime"].endswith("similarity and relatedness NOT checked")
-    assert "leakage-free" not in json.dumps(card)
-    assert card["groupings"] == {"duplicates": 300, "column:family": 30}
+    assert card["statement"].startswith("leakage-free at identity >= 0.8 over 50% of the shorter sequence")
+    assert {"duplicates": 300, "column:family": 30}.items() <= card["groupings"].items()
+    assert "similarity" in card["groupings"]
+    assert card["audit"]["leaks"] == []
     assert set(card["sizes"]) == {"train", "validation", "test"}
     assert [len(value) for value in card["sha256"].values()] == [64, 64, 64]
     y = data.y("y")
@@ -272,7 +275,8 @@ def test_a_split_of_other_data_is_refused(tmp_path):
 def test_wheat_keeps_the_published_folds(data_folder):
     wheat = data_folder / "bglr_wheat"
     data = read_dataset(wheat / "genotypes.csv.gz", trait_table=wheat / "phenotypes.csv.gz")
-    made, card = make_split(data, "GY_E1", SplitConfig(fold_column="bglr_set"))
+    whole = make_split(data, "GY_E1", SplitConfig(fold_column="bglr_set"))
+    made, card = whole.split, whole.card
     published = pd.read_csv(wheat / "phenotypes.csv.gz")["bglr_set"].to_numpy()
     np.testing.assert_array_equal(made.fold + 1, published)
     assert made.n_folds == 10
@@ -283,7 +287,8 @@ def test_wheat_keeps_the_published_folds(data_folder):
 def test_jores_by_chromosome(data_folder):
     data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "leaf_enrichment")
     assert len(data) == 7154
-    made, card = make_split(data, "leaf_enrichment", SplitConfig(groups=("chromosome",)))
+    whole = make_split(data, "leaf_enrichment", SplitConfig(groups=("chromosome",)))
+    made, card = whole.split, whole.card
     known = data.columns["chrom"].notna().to_numpy()
     assert pd.Series(made.set[known]).groupby(data.columns["chrom"].to_numpy()[known]).nunique().max() == 1
     assert card["sizes"]["test"] > 700

@@ -1,0 +1,243 @@
+"""The parts of the page of a split, each from the card or a table: HTML without pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from automl_pheno.metrics import METRICS
+from automl_pheno.report import html
+from automl_pheno.report.html import Markup, Tone
+
+_STAGES = ("test", "validation")
+_FLAGS: dict[str, tuple[Tone, str]] = {
+    "ok": ("good", "alike"),
+    "watch": ("watch", "watch"),
+    "warn": ("bad", "differs"),
+}
+
+
+def answer(card: Mapping[str, Any]) -> Markup:
+    """Return the plain answer: whether the split is safe, and as far as what."""
+    audit = card.get("audit") or {}
+    leaks = audit.get("leaks") or []
+    lines: list[object] = [_sentence(card.get("statement") or card.get("regime"))]
+    if audit and card.get("regime"):
+        lines.append(_sentence(card["regime"]))
+    if leaks:
+        title = f"Not safe: the audit found {'a leak' if len(leaks) == 1 else f'leaks of {len(leaks)} kinds'}"
+        return html.answer("bad", title, [*(_sentence(leak["sentence"]) for leak in leaks[:5]), *lines[1:]])
+    if not audit:
+        return html.answer("watch", "Safe only as far as checked: there was no audit", lines)
+    if library := audit.get("library"):
+        declared = library.get("extrapolation")
+        title = "A library of mutants of one sequence: no split of it is free of similarity"
+        return html.answer("watch", f"{title}, but the declared extrapolation holds" if declared else title, lines)
+    similarity = [check for check in audit.get("checks", ()) if check["kind"] in ("identity", "relatedness")]
+    if not any(check["judged"] for check in similarity):
+        found = any((check.get(stage) or {"count": 0})["count"] for check in similarity for stage in _STAGES)
+        title = "What was asked to stay together does"
+        title += ", but alike samples lie on two sides" if found else "; similarity was no criterion"
+        return html.answer("watch", title, lines)
+    return html.answer("good", "The audit found no leak at the stated thresholds", lines)
+
+
+def _sentence(text: object) -> str:
+    words = str(text or "")
+    return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith(".") or not words else ".")
+
+
+def sizes(card: Mapping[str, Any]) -> Markup:
+    """Return the samples and the trait of each side as a table."""
+    rows = []
+    for name, n in card["sizes"].items():
+        y = (card.get("phenotype") or {}).get(name, {})
+        cells = [_short(y[key]) if key in y else "" for key in ("mean", "sd", "min", "max")]
+        share = (card.get("shares") or {}).get(name)
+        rows.append([name, f"{n:,}", "" if share is None else f"{share:.1%}", *cells])
+    trait = card["trait"]
+    header = ["side", "samples", "share", f"{trait}: mean", "sd", "min", "max"]
+    return html.table(header, rows, numeric=range(1, 7))
+
+
+def cut_and_purged(card: Mapping[str, Any]) -> Markup:
+    """Return what was kept whole, cut and purged."""
+    lines = []
+    groups, largest = card.get("groups"), card.get("largest_group")
+    if groups is not None:
+        text = f"{groups:,} groups of samples were kept whole"
+        if isinstance(largest, Mapping):
+            text += f"; the largest holds {largest['samples']:,} samples ({largest['share']:.1%})"
+        counted = card.get("groupings")
+        if isinstance(counted, Mapping) and counted:
+            several = {name: f" ({n:,} groups)" if n < card["samples"] else "" for name, n in counted.items()}
+            text += "; kept together: " + ", ".join(f"{name}{n}" for name, n in several.items())
+        lines.append(f"{text}.")
+    lines += [f"Cut: {line}" for line in _sentences(card.get("cut"))]
+    lines += list(_purged(card.get("purged")))
+    return html.bullets(lines) if lines else Markup("")
+
+
+def _purged(counts: Any) -> Iterator[str]:
+    """Yield what was left out of training because it touched another side."""
+    if not isinstance(counts, Mapping) or "test" not in counts:
+        yield from (f"Purged: {line}" for line in _sentences(counts))
+        return
+    test = counts["test"]
+    folds = counts.get("folds") or ([counts["validation"]] if "validation" in counts else [])
+    lost = [fold["purged"] for fold in folds]
+    if not test["purged"] and not any(lost):
+        yield "Purged: nothing had to be; no training sample touches another side."
+    if test["purged"]:
+        pairs = f"{test['pairs']:,} pairs"
+        yield f"Purged: {test['purged']:,} samples that touch the test set are not trained on ({pairs})."
+    if any(lost):
+        where = "" if len(lost) == 1 else ", counted fold by fold"
+        number = f"{lost[0]:,}" if min(lost) == max(lost) else f"{min(lost):,} to {max(lost):,}"
+        yield f"Purged: {number} samples that touch those validated on are not trained on{where}."
+
+
+def guarantees(card: Mapping[str, Any]) -> Markup:
+    """Return what is certain, grouping by grouping."""
+    given = card.get("guarantees") or []
+    if isinstance(given, Mapping):
+        given = [Markup(f"{html.tag('b', name)}: {html.escape(text)}") for name, text in given.items()]
+    return html.bullets(given) if given else Markup("")
+
+
+def audit(card: Mapping[str, Any]) -> Iterator[Markup]:
+    """Yield one row a check, what a certificate adds, and DataSAIL's leak ratio."""
+    found = card.get("audit") or {}
+    checks = found.get("checks") or []
+    stages = [stage for stage in _STAGES if any(check.get(stage) is not None for check in checks)]
+    if not checks:
+        yield html.tag("p", "No audit was made of this split.")
+        return
+    rows = [_check(check, stages) for check in checks]
+    yield html.table(["across sides", "", *(f"{stage} and training" for stage in stages)], rows)
+    if certificate := found.get("certificate"):
+        yield html.tag(
+            "p",
+            f"Certificate: {certificate['compared']:,} of {certificate['of']:,} {certificate['stage']} sequences were "
+            f"aligned with all {certificate['trained']:,} trained on, without any filter; {certificate['leaking']:,} "
+            f"have a near copy there, so with {certificate['confidence']:.0%} confidence at most "
+            f"{certificate['bound']:.2%} of the {certificate['stage']} sequences do.",
+        )
+    ratio = (found.get("similarity") or {}).get("leak_ratio")
+    if ratio is not None:
+        yield html.tag(
+            "p", f"Leak ratio as DataSAIL defines it: {ratio:.3g} of all similarity between samples lies across sides."
+        )
+
+
+def _check(check: Mapping[str, Any], stages: Sequence[str]) -> list[object]:
+    return [check["what"], _verdict(check, stages), *(_crossing(check.get(stage)) for stage in stages)]
+
+
+def _verdict(check: Mapping[str, Any], stages: Sequence[str]) -> Markup:
+    count = sum((check.get(stage) or {"count": 0})["count"] for stage in stages)
+    if check["judged"]:
+        return html.marked("bad", "leak") if count else html.marked("good", "none")
+    return html.marked("watch", "some; not asked for") if count else html.marked("quiet", "none found; not asked for")
+
+
+def _crossing(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    words = []
+    if found.get("worst") is not None:
+        words.append(f"highest {found['worst']:.3g}")
+    if found.get("pair"):
+        words.append(" and ".join(map(str, found["pair"])))
+    return f"{found['count']:,}" + (f" ({': '.join(words)})" if words else "")
+
+
+def differences(card: Mapping[str, Any]) -> Iterator[Markup]:
+    """Yield the table of differences between sides, how to read it, and what to do."""
+    distribution = card.get("distribution") or {}
+    rows = distribution.get("differences", []) if isinstance(distribution, Mapping) else distribution
+    if rows:
+        shown = [_difference(row) for row in rows]
+        yield html.table(["what", "", "between", "D", "shift (sd)", "means"], shown, numeric=(3, 4))
+        worst = ", of the fold that differs most" if any("worst_of" in row for row in rows) else ""
+        yield html.tag(
+            "p",
+            "D is the largest distance between the two cumulative distributions: 0 where they agree, 1 where they do "
+            f"not overlap{worst}. Up to 0.05 the sides are alike; “watch” is up to 0.1, or what chance gives with "
+            "so few samples. Of allele frequencies Fst is shown (alike up to 0.01, different from 0.05).",
+        )
+    missingness = distribution.get("missingness") if isinstance(distribution, Mapping) else None
+    if missingness and missingness["share"] > 0:
+        tone: Tone = "bad" if missingness["suspect"] else "good"
+        sentence = str(missingness["sentence"])
+        yield html.tag("p", html.marked(tone, sentence[:1].upper() + sentence[1:] + "."))
+    if card.get("advice"):
+        yield html.tag("h3", "What to do")
+        yield html.bullets(card["advice"])
+
+
+def _difference(row: Mapping[str, Any]) -> list[object]:
+    tone, words = _FLAGS[row["flag"]]
+    between = " | ".join(row["between"])
+    if row.get("ks") is None:
+        at = f" ({row['variant']})" if row.get("variant") else ""
+        gap = f"largest gap {row['max_difference']:.2f}{at}"
+        return [row["name"], html.marked(tone, words), between, f"Fst {row['fst']:.3f}", "", gap]
+    means = " | ".join(_short(value) for value in row.get("means", ()))
+    return [row["name"], html.marked(tone, words), between, f"{row['ks']:.3f}", f"{row['wasserstein_sd']:.3f}", means]
+
+
+def comparison(table: pd.DataFrame | None) -> Iterator[Markup]:
+    """Yield what a random split would promise, in sentences and as a table."""
+    if table is None or table.empty:
+        return
+    from automl_pheno.evaluation.compare import explain_comparison
+
+    label = METRICS[str(table["metric"].iloc[0])].label
+    for sentence in explain_comparison(table):
+        yield html.tag("p", sentence)
+    rows = []
+    for row in table.to_dict("records"):
+        scores = [_score(row[key], row[f"{key}_sd"]) for key in ("random", "this_split")]
+        inflation = "" if pd.isna(row["inflation"]) else f"{row['inflation']:+.3f}"
+        rows.append([str(row["name"]).replace("_", " "), *scores, inflation, row["kind"]])
+    yield html.table([label, "random split", "this split", "too good by", ""], rows, numeric=(1, 2, 3))
+
+
+def identity(card: Mapping[str, Any]) -> Markup:
+    """Return by what the split is recognised: seed, configuration and the hashes of its ids."""
+    hashes = [(f"sha256 of the ids of {name}", html.tag("code", text)) for name, text in card["sha256"].items()]
+    config = json.dumps(card.get("config", {}), indent=2, ensure_ascii=False)
+    return html.join(
+        [
+            html.facts([("seed", card.get("seed", ""))]),
+            html.folded("Hashes", html.facts(hashes)),
+            html.folded("Configuration", html.tag("pre", config)),
+        ]
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _score(value: float, sd: float) -> str:
+    if math.isnan(value):
+        return "none"
+    return f"{value:.3f}" if math.isnan(sd) else f"{value:.3f} ± {sd:.3f}"
+
+
+def _sentences(value: Any) -> list[str]:
+    """Return what the card says of a matter, which may be a text, several, or numbers by name."""
+    if not value:
+        return []
+    if isinstance(value, Mapping):
+        if "sentence" in value or "notes" in value:
+            return _sentences(value.get("sentence") or value.get("notes"))
+        plain = {name: one for name, one in value.items() if isinstance(one, (int, float, str)) and one not in ("", 0)}
+        return [", ".join(f"{str(name).replace('_', ' ')} {one}" for name, one in plain.items())] if plain else []
+    return [str(one) for one in value] if isinstance(value, (list, tuple)) else [str(value)]

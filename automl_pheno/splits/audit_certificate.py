@@ -1,0 +1,170 @@
+"""What a search of similar sequences may have overlooked: a random sample is compared with everything."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_pheno.data import FloatArray, IntArray
+from automl_pheno.splits.audit_alignment import edlib, infix_edits, turned
+from automl_pheno.splits.audit_sequences import Sequences, identities
+from automl_pheno.splits.audit_sides import STAGES, Sides
+from automl_pheno.splits.progress import tick
+
+MOST_CERTIFIED = 300
+"""Sequences drawn at most: with none leaking, 95 % confidence that at most 1 % do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Certificate:
+    """A random sample of evaluated sequences, each compared with all it is trained with.
+
+    Attributes
+    ----------
+    stage
+        Whose sequences they are: ``test``, or ``validation`` where there is no test set.
+    compared, of
+        Sequences drawn, and how many there are.
+    trained
+        Sequences that each was compared with, on average.
+    leaking
+        How many of those drawn are alike one they are trained with.
+    bound
+        With 95 % confidence at most this share of `of` leaks (Clopper and Pearson 1934, one-sided); 0 where all were
+        compared and none leaks.
+    missed
+        Rows (evaluated, trained on), shape (m, 2), of pairs at or above the threshold.
+    similarity
+        Of these, shape (m,).
+    seconds
+        It took.
+    """
+
+    stage: str
+    compared: int
+    of: int
+    trained: int
+    leaking: int
+    bound: float
+    missed: IntArray
+    similarity: FloatArray
+    seconds: float
+
+
+def certify(
+    sequences: Sequences, sides: Sides, threshold: float, budget: float, rng: np.random.Generator
+) -> Certificate | None:
+    """Compare a random sample of test sequences with every training sequence, without any filter by words.
+
+    The whole of each drawn sequence, and stretches at its start, middle and end, are aligned with the whole training
+    data on both strands; what is near is compared pair by pair.
+
+    Parameters
+    ----------
+    sequences, sides, threshold
+        As for ``audit_sequences.scan_sequences``.
+    budget
+        Seconds; at least one sequence is compared, and at most 300.
+    rng
+        Draws them.
+
+    Returns
+    -------
+    Certificate or None
+        None where nothing is evaluated.
+    """
+    begun = time.perf_counter()
+    stage = next((stage for stage in STAGES if len(sides.rows(stage))), None)
+    if stage is None:
+        return None
+    rows = sides.rows(stage)
+    drawn = rng.permutation(rows)[:MOST_CERTIFIED]
+    missed: list[tuple[int, int, float]] = []
+    compared = leaking = trained = 0
+    corpora: dict[int, _Corpus] = {}
+    for row in drawn.tolist():
+        spent = time.perf_counter() - begun
+        if compared and spent + spent / compared > budget:
+            break
+        tick("auditing sequences: certificate", max(spent / budget, compared / len(drawn)))
+        code = int(sides.code[row])
+        if code not in corpora:
+            corpora = {code: _Corpus(sequences, np.flatnonzero(sides.trained[code]).astype(np.int64))}
+        others = corpora[code].near(row, threshold)
+        rows_of = np.full(2 * len(others), row, dtype=np.int64)
+        turn = np.arange(2 * len(others)) >= len(others)
+        strands = identities(sequences, rows_of, np.r_[others, others], turn, threshold).reshape(2, -1)
+        identity = np.fmax(*strands)
+        alike = identity >= threshold
+        missed += [
+            (row, other, value) for other, value in zip(others[alike].tolist(), identity[alike].tolist(), strict=True)
+        ]
+        compared += 1
+        leaking += bool(alike.any())
+        trained += len(corpora[code].rows)
+    tick("auditing sequences: certificate", 1.0)
+    return Certificate(
+        stage=stage,
+        compared=compared,
+        of=len(rows),
+        trained=trained // max(compared, 1),
+        leaking=leaking,
+        bound=leaking / compared if compared == len(rows) else upper_bound(leaking, compared),
+        missed=np.array([pair[:2] for pair in missed], dtype=np.int64).reshape(-1, 2),
+        similarity=np.array([pair[2] for pair in missed]),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def upper_bound(found: int, drawn: int, confidence: float = 0.95) -> float:
+    """Return the one-sided upper bound of a share of which `found` of `drawn` were seen (Clopper and Pearson 1934)."""
+    from scipy.stats import beta
+
+    if found >= drawn:
+        return 1.0
+    return float(beta.ppf(confidence, found + 1, drawn - found))
+
+
+class _Corpus:
+    """All sequences of one training set, so that a pattern is looked for in all of them at once."""
+
+    def __init__(self, sequences: Sequences, rows: IntArray) -> None:
+        self.sequences = sequences
+        self.rows = rows
+        self.joined: dict[int, bytes] = {}
+
+    def near(self, row: int, threshold: float) -> IntArray:
+        """Return the rows in which the whole of a sequence, or a stretch of it, is found at the threshold."""
+        own = self.sequences
+        length = int(own.lengths[row])
+        shorter = self.rows[own.lengths[self.rows] < length]
+        found = {int(other) for other in shorter}  # the pattern is the other one; each is compared by itself
+        stretch = int(own.stretch(np.array([length]))[0])
+        pattern = own.patterns[row]
+        parts = [pattern]
+        parts += [pattern[begin : begin + stretch] for begin in (0, (length - stretch) // 2, length - stretch)]
+        for part in parts:
+            for turn in (False, True):
+                found |= self._search(turned(part) if turn else part, math.floor((1.0 - threshold) * len(part) + 1e-9))
+        return np.array(sorted(found), dtype=np.int64)
+
+    def _search(self, pattern: bytes, most: int) -> set[int]:
+        package = edlib()
+        if package is not None:
+            text = self._text(most)
+            if package.align(pattern, text, "HW", "distance", most)["editDistance"] < 0:
+                return set()
+        own = self.sequences.texts
+        edits = infix_edits(
+            [pattern] * len(self.rows), [own[row] for row in self.rows.tolist()], np.full(len(self.rows), most)
+        )
+        return set(self.rows[edits >= 0].tolist())
+
+    def _text(self, most: int) -> bytes:
+        """Return all sequences in one, with gaps between them that no alignment can bridge."""
+        if most not in self.joined:
+            self.joined[most] = (b"|" * (most + 1)).join(self.sequences.texts[row] for row in self.rows.tolist())
+        return self.joined[most]

@@ -1,0 +1,184 @@
+"""Who is evaluated by a model that was trained on whom: what the audit compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from automl_pheno.data import FloatArray, IntArray, StrArray
+from automl_pheno.splits.split import Split
+
+BoolArray = npt.NDArray[np.bool_]
+
+STAGES = ("test", "validation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sides:
+    """Rows that are evaluated, and the rows that the model which is evaluated on them was trained with.
+
+    Attributes
+    ----------
+    names
+        Side of each sample: ``train``, ``validation``, ``test``, ``purged``, or with K folds ``fold 0`` ...,
+        str, shape (n,).
+    code
+        Which evaluation a sample takes part in: number of the fold (0 for one validation set), the number of folds
+        for the test set, -1 for samples that are never evaluated. int64, shape (n,).
+    trained
+        True at (evaluation, sample) where the sample is trained on, bool, shape (K + 1, n). For the test set these are
+        all development samples, since the winner is refitted on them.
+    """
+
+    names: StrArray
+    code: IntArray
+    trained: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    @property
+    def test_code(self) -> int:
+        """The evaluation of the test set."""
+        return len(self.trained) - 1
+
+    @property
+    def evaluated(self) -> IntArray:
+        """Rows that are evaluated, test set and validation, rising."""
+        return np.flatnonzero(self.code >= 0).astype(np.int64)
+
+    def rows(self, stage: str) -> IntArray:
+        """Return the rows of the test set, or those that are validated on."""
+        test = self.code == self.test_code
+        return np.flatnonzero(test if stage == "test" else (self.code >= 0) & ~test).astype(np.int64)
+
+    def used(self) -> BoolArray:
+        """Return True for the samples that are evaluated or trained on, shape (n,)."""
+        return (self.code >= 0) | self.trained.any(axis=0)
+
+    def evaluations(self) -> Iterator[tuple[str, IntArray, IntArray]]:
+        """Yield stage, rows evaluated and rows trained with, for each evaluation that has both."""
+        for code, trained in enumerate(self.trained):
+            rows = np.flatnonzero(self.code == code).astype(np.int64)
+            others = np.flatnonzero(trained).astype(np.int64)
+            if len(rows) and len(others):
+                yield ("test" if code == self.test_code else "validation"), rows, others
+
+    def meets(self, evaluated: IntArray, other: IntArray) -> BoolArray:
+        """Say of each pair of rows whether the first is evaluated by a model trained on the second."""
+        code = self.code[evaluated]
+        return (code >= 0) & self.trained[code, other]
+
+    def is_test(self, rows: IntArray) -> BoolArray:
+        """Say of each row whether it is in the test set."""
+        found: BoolArray = self.code[rows] == self.test_code
+        return found
+
+
+def find_sides(split: Split) -> Sides:
+    """Return the sides of a split, as ``Split.folds`` and ``Split.development`` give them."""
+    n = len(split.ids)
+    n_folds = split.n_folds
+    code = np.full(n, -1, dtype=np.int64)
+    trained = np.zeros((n_folds + 1, n), dtype=bool)
+    for fold in split.folds():
+        code[fold.validation] = fold.number
+        trained[fold.number, fold.train] = True
+    code[split.test] = n_folds
+    trained[n_folds, split.development] = True
+    folds = np.char.add("fold ", split.fold.astype(np.str_))
+    return Sides(names=np.where(split.fold >= 0, folds, split.set).astype(np.str_), code=code, trained=trained)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crossing:
+    """What of one kind lies on two sides, at one stage.
+
+    Attributes
+    ----------
+    count
+        In the unit of the check: ids, sequences, bp, pairs ...
+    examples
+        Rows (evaluated, trained on), shape (m, 2), worst first, a few.
+    worst
+        Highest similarity across the sides; NaN where nothing is measured.
+    """
+
+    count: int
+    examples: IntArray
+    worst: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scan:
+    """How alike the samples that are evaluated are to those they are trained with.
+
+    Attributes
+    ----------
+    measure
+        In the words of the card: ``identity``, ``kinship (KING-robust)`` ...
+    threshold
+        The similarity from which on pairs are counted.
+    crossings
+        Stage -> number of pairs at or above the threshold, and the highest of all pairs compared.
+    nearest
+        Row of the most alike sample trained on, -1 where none was found; int64, shape (n,).
+    similarity
+        Its similarity, NaN where none was found; float64, shape (n,).
+    leak_ratio
+        Share of the similarity, summed over pairs, that lies between two sides.
+    facts
+        Plain values: what was compared, and how completely.
+    """
+
+    measure: str
+    threshold: float
+    crossings: dict[str, Crossing]
+    nearest: IntArray
+    similarity: FloatArray
+    leak_ratio: float
+    facts: dict[str, Any]
+
+
+def quantiles(values: FloatArray) -> dict[str, float]:
+    """Return lowest, 5 %, median, 95 % and highest of the values that are known, and their number."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"n": 0}
+    named = zip(("lowest", "q05", "median", "q95", "highest"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]), strict=True)
+    return {"n": len(known), **{name: float(f"{value:.6g}") for name, value in named}}
+
+
+NONE = Crossing(count=0, examples=np.empty((0, 2), dtype=np.int64))
+
+
+def keys_across(keys: IntArray, sides: Sides, trained_keys: IntArray | None = None) -> dict[str, Crossing]:
+    """Return for each stage how many different keys are both evaluated and trained on.
+
+    Parameters
+    ----------
+    keys
+        int64, shape (n,); -1 is no key.
+    sides
+        Of the n samples.
+    trained_keys
+        Keys of the samples in training, if they are others (reverse complements).
+    """
+    others = keys if trained_keys is None else trained_keys
+    shared: dict[str, list[IntArray]] = {}
+    examples: dict[str, list[IntArray]] = {}
+    for stage, rows, trained in sides.evaluations():
+        common, first, second = np.intersect1d(keys[rows], others[trained], return_indices=True)
+        real = common >= 0
+        shared.setdefault(stage, []).append(common[real])
+        examples.setdefault(stage, []).append(np.stack([rows[first[real]], trained[second[real]]], axis=1)[:3])
+    return {
+        stage: Crossing(
+            count=len(np.unique(np.concatenate(found))), examples=np.concatenate(examples[stage])[:3].astype(np.int64)
+        )
+        for stage, found in shared.items()
+    }
