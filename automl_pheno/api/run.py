@@ -215,8 +215,8 @@ class Best:
     def samples(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
         """Return `data` as the winner reads it, with ids and notes on what was matched.
 
-        Shorter sequences are padded on the right. Variants are matched by id; one that is not in `data` counts as
-        a missing call in every sample.
+        Shorter sequences are padded on the right. Variants are matched by id or place, alleles by name; a variant
+        that is not in `data` counts as a missing call in every sample.
 
         Raises
         ------

@@ -61,6 +61,7 @@ def similarity_figure(
         label = f"{name} ({counted})"
         axes.stairs(height / len(values), edges, color=_colour(name), lw=1.8, ls=style, label=label)
     if threshold is not None:
+        axes.set_ylim(0, 1.12 * axes.get_ylim()[1])  # room for the word
         axes.axvline(threshold, color=INK, lw=1.4)
         place = "left" if threshold > (low + high) / 2 else "right"
         offset = -4 if place == "left" else 4

@@ -18,11 +18,9 @@ from automl_pheno.report import html, split_figures
 from automl_pheno.report import split_sections as sections
 from automl_pheno.report.html import Markup
 from automl_pheno.report.write import FOLDER, render
-from automl_pheno.study.run_folder import SPLIT, SPLIT_CARD
+from automl_pheno.study.run_folder import COMPARISON, SPLIT, SPLIT_CARD, SPLIT_SAMPLES
 
 PAGE = "split_card.html"
-SAMPLES = "split_samples.csv"
-COMPARISON = "comparison.csv"
 
 _FEW_PANELS = 4
 _SETS = ("train", "validation", "test", "purged")
@@ -68,7 +66,7 @@ def read_split_files(folder: Path) -> SplitFiles:
             raise StudyError(msg)
     try:
         card = json.loads((folder / SPLIT_CARD).read_text(encoding="utf-8"))
-        source = folder / (SAMPLES if (folder / SAMPLES).is_file() else SPLIT)
+        source = folder / (SPLIT_SAMPLES if (folder / SPLIT_SAMPLES).is_file() else SPLIT)
         samples = pd.read_csv(source, converters={"id": str, "set": str, "nearest_id": str})
         fold = pd.to_numeric(samples["fold"])
         numbers = fold.fillna(-1).astype(int).to_numpy()

@@ -43,7 +43,24 @@ def answer(card: Mapping[str, Any]) -> Markup:
         title = "What was asked to stay together does"
         title += ", but alike samples lie on two sides" if found else "; similarity was no criterion"
         return html.answer("watch", title, lines)
+    if raised := _raised(card):
+        low, high = (f"{value:g}" for value in raised)
+        lines.append(
+            f"It was raised from {low} to {high} because a purge would have taken too much of training (see the "
+            f"notes): samples that are alike by {low} or more, but less than {high}, may lie on two sides."
+        )
+        return html.answer("watch", "The audit found no leak, at a threshold that had to be raised", lines)
     return html.answer("good", "The audit found no leak at the stated thresholds", lines)
+
+
+def _raised(card: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the threshold that was wanted and the one that holds, where these differ."""
+    holds = ((card.get("audit") or {}).get("similarity") or {}).get("threshold")
+    for name, facts in (card.get("grouping_facts") or {}).items():
+        wanted = facts.get("threshold") if name.partition(":")[0] in ("relatedness", "similarity") else None
+        if wanted is not None and holds is not None and wanted < holds:
+            return float(wanted), float(holds)
+    return None
 
 
 def _sentence(text: object) -> str:
@@ -77,9 +94,22 @@ def cut_and_purged(card: Mapping[str, Any]) -> Markup:
             several = {name: f" ({n:,} groups)" if n < card["samples"] else "" for name, n in counted.items()}
             text += "; kept together: " + ", ".join(f"{name}{n}" for name, n in several.items())
         lines.append(f"{text}.")
-    lines += [f"Cut: {line}" for line in _sentences(card.get("cut"))]
+    lines += list(_cut(card.get("cut")))
     lines += list(_purged(card.get("purged")))
     return html.bullets(lines) if lines else Markup("")
+
+
+def _cut(counts: Any) -> Iterator[str]:
+    """Yield which groups were too large to be kept whole."""
+    if not isinstance(counts, Mapping) or "groups_cut" not in counts:
+        yield from (f"Cut: {line}" for line in _sentences(counts))
+        return
+    connected = f"the largest set of connected samples has {counts['largest_connected']:,}"
+    if counts["groups_cut"]:
+        n = f"{counts['groups_cut']:,} group{'s' if counts['groups_cut'] > 1 else ''}"
+        yield f"Cut: {n} larger than {counts['limit']:.0%} of the samples, where the fewest pairs cross; {connected}."
+    else:
+        yield f"Cut: no group had to be; {connected}."
 
 
 def _purged(counts: Any) -> Iterator[str]:

@@ -89,7 +89,7 @@ def certify(
         spent = time.perf_counter() - begun
         if compared and spent + spent / compared > budget:
             break
-        tick("auditing sequences: certificate", max(spent / budget, compared / len(drawn)))
+        tick("auditing sequences: certificate", max(spent / max(budget, 1e-9), compared / len(drawn)))
         code = int(sides.code[row])
         if code not in corpora:
             corpora = {code: _Corpus(sequences, np.flatnonzero(sides.trained[code]).astype(np.int64))}

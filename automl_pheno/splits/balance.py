@@ -99,6 +99,7 @@ def distribution_differences(
         Features that do not vary are left out.
     """
     values = {"y": y, **{name: samples[name].to_numpy(dtype=np.float64) for name in samples if name in FEATURES}}
+    alleles = _count_alleles(inputs, split) if inputs is not None and inputs.kind == "genotype" else None
     rows = []
     for comparison in _comparisons(split):
         of_test_and_validation = comparison[0][:2] == ("test", "validation")
@@ -110,8 +111,8 @@ def distribution_differences(
                 looks = len(comparison) * len(values)
                 found = [_difference(FEATURES[name], pair, feature, sd, looks) for pair in comparison]
                 rows.append(max(found, key=lambda row: row["ks"]) | _worst(comparison))
-        if inputs is not None and inputs.kind == "genotype" and not of_test_and_validation:
-            frequencies = [_allele_frequencies(pair, inputs) for pair in comparison]
+        if alleles is not None and not of_test_and_validation:
+            frequencies = [_allele_frequencies(pair, alleles) for pair in comparison]
             rows.append(max(frequencies, key=lambda row: row["fst"]) | _worst(comparison))
     order = ["phenotype", "allele frequency", *FEATURES.values()]
     return sorted(rows, key=lambda row: order.index(row["name"]))
@@ -158,19 +159,49 @@ def _flag(value: float, limits: tuple[float, float]) -> Flag:
     return "ok" if value <= limits[0] else "watch" if value <= limits[1] else "warn"
 
 
-def _allele_frequencies(pair: _Pair, inputs: Inputs) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Alleles:
+    """Alternate alleles and alleles called on each side, counted in one pass over the genotypes."""
+
+    side: IntArray  # of each sample; -1 for purged ones, (n,)
+    alternate: FloatArray  # (sides, p)
+    called: FloatArray  # (sides, p)
+    names: list[str]  # of the variants
+
+    def frequencies(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return frequency of the alternate allele and number of alleles called, each (p,); `rows` are whole sides."""
+        sides = np.unique(self.side[rows])
+        called = self.called[sides].sum(axis=0)
+        return self.alternate[sides].sum(axis=0) / np.maximum(called, 1), called
+
+
+def _count_alleles(inputs: Inputs, split: Split) -> _Alleles:
+    keys = np.where(split.fold >= 0, split.fold.astype(np.str_), split.set)
+    names, side = np.unique(keys, return_inverse=True)
+    side = np.where(split.set == "purged", -1, side).astype(np.int64)
+    alternate, called = (np.zeros((len(names), inputs.width)) for _ in range(2))
+    step = max(1, _BLOCK_CELLS // max(inputs.width, 1))
+    for number in range(len(names)):
+        rows = np.flatnonzero(side == number)
+        for start in range(0, len(rows), step):
+            values = inputs.values[rows[start : start + step]]
+            alternate[number] += np.nansum(values, axis=0, dtype=np.float64)
+            called[number] += 2 * (len(values) - np.isnan(values).sum(axis=0))
+    variants = [] if inputs.variants is None else [str(name) for name in inputs.variants["id"]]
+    return _Alleles(side=side, alternate=alternate, called=called, names=variants)
+
+
+def _allele_frequencies(pair: _Pair, alleles: _Alleles) -> dict[str, Any]:
     """Compare allele frequencies: Hudson's Fst in the form of Bhatia et al. 2013, ratio of averages over variants."""
     a, b, rows, others = pair
-    (p, n), (q, m) = (_frequencies(inputs, side) for side in (rows, others))
+    (p, n), (q, m) = (alleles.frequencies(side) for side in (rows, others))
     usable = (n > 1) & (m > 1)
     p, q, n, m = p[usable], q[usable], n[usable], m[usable]
     between = (p - q) ** 2 - p * (1 - p) / (n - 1) - q * (1 - q) / (m - 1)
     total = float((p * (1 - q) + q * (1 - p)).sum())
     fst = float(between.sum()) / total if total > 0 else 0.0
     gaps = np.abs(p - q)
-    variant = ""
-    if len(gaps) and inputs.variants is not None:
-        variant = str(inputs.variants["id"].iloc[int(np.flatnonzero(usable)[int(np.argmax(gaps))])])
+    largest = int(np.flatnonzero(usable)[int(np.argmax(gaps))]) if len(gaps) else -1
     return {
         "name": "allele frequency",
         "between": [a, b],
@@ -178,21 +209,9 @@ def _allele_frequencies(pair: _Pair, inputs: Inputs) -> dict[str, Any]:
         "wasserstein_sd": None,
         "fst": _rounded(fst),
         "max_difference": _rounded(float(gaps.max(initial=0.0))),
-        "variant": variant,
+        "variant": alleles.names[largest] if alleles.names and largest >= 0 else "",
         "flag": _flag(fst, FST_LIMITS),
     }
-
-
-def _frequencies(inputs: Inputs, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the frequency of the alternate allele and the number of alleles called, each shape (p,)."""
-    total, called = np.zeros(inputs.width), np.zeros(inputs.width)
-    step = max(1, _BLOCK_CELLS // max(inputs.width, 1))
-    for start in range(0, len(rows), step):
-        values = inputs.values[rows[start : start + step]]
-        known = ~np.isnan(values)
-        total += np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
-        called += known.sum(axis=0)
-    return total / np.maximum(2 * called, 1), 2 * called
 
 
 def _rounded(value: float) -> float:

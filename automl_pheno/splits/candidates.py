@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from automl_pheno.curation.sequences import Flanks
-from automl_pheno.data import IntArray
+from automl_pheno.data import FloatArray, IntArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.align import Bases
 from automl_pheno.splits.kmers import LONGEST_K, Join, KmerIndex, index_kmers
@@ -176,18 +176,21 @@ def certainty(search: Search, bases: Bases, rules: SimilarityRules) -> Certainty
     # what is left out at an end takes at most as many k-mers with it as it has bases
     kept = index.distinct - (bases.lengths - part) - search.needed
     shifted = np.floor_divide(kept, index.k) / np.maximum(part, 1)
-    whole, half = (float(np.quantile(share, _RARE, method="lower")) for share in (edits, shifted))
-    lowest = float(edits.min())
-    if lowest >= _NEARLY * whole >= 0.0:
-        whole = lowest  # exceptions that hardly matter are not worth a sentence
+    whole, half = _usual(edits), _usual(shifted)
     allowed = 1.0 - rules.identity
     return Certainty(
         whole=min(whole, allowed),
         half=min(half, allowed * rules.coverage),  # all edits may lie in the half that is aligned
         length=int(lengths[0]) if (lengths == lengths[0]).all() else None,
-        exceptions=int((edits < whole).sum()),
-        lowest=min(lowest, allowed),
+        exceptions=int(((edits < whole) | (shifted < half)).sum()),
+        lowest=min(float(edits.min()), allowed),
     )
+
+
+def _usual(share: FloatArray) -> float:
+    """Return what nearly all sequences reach; the least, where exceptions would hardly be worth a sentence."""
+    usual, least = float(np.quantile(share, _RARE, method="lower")), float(share.min())
+    return least if least >= _NEARLY * usual >= 0.0 else usual
 
 
 def state_guarantee(search: Search, certain: Certainty, rules: SimilarityRules, flanks: Flanks) -> str:
@@ -208,7 +211,8 @@ def state_guarantee(search: Search, certain: Certainty, rules: SimilarityRules, 
         )
     if certain.exceptions:
         least = f"only up to {_percent(certain.lowest)}" if certain.lowest >= 0.0 else "for some not even equal parts"
-        parts.append(f"Of {certain.exceptions:,} sequences with few different {k_mers} less is certain ({least})")
+        less = f" ({least})" if certain.lowest < certain.whole else ""
+        parts.append(f"Of {certain.exceptions:,} sequences with few different {k_mers} less is certain{less}")
     if search.index.dropped:
         parts.append(
             f"{search.index.dropped:,} {k_mers} that {search.index.dropped_from:,} or more sequences have were not "

@@ -233,7 +233,8 @@ def column_of(dataset: Dataset, name: str, field: str) -> pd.Series[str]:
         msg = f"{field}: the data have no column {name!r}; {known_names(name, known)}"
         raise SplitError(msg)
     values = dataset.columns[name]
-    texts = [None if lost else value_text(value) for value, lost in zip(values, values.isna(), strict=True)]
+    lost = values.isna() | (values == "")
+    texts = [None if missing else value_text(value) for value, missing in zip(values, lost, strict=True)]
     return pd.Series(texts, index=values.index, dtype=object)
 
 

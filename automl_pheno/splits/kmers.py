@@ -320,12 +320,14 @@ def _among(key: IntArray, wanted: IntArray) -> IntArray:
 
 def _most_votes(group: IntArray, value: IntArray) -> tuple[IntArray, IntArray]:
     """Return each group once, in order, with its most frequent value; the lowest of several."""
-    order = np.lexsort((value, group))
+    low = int(value.min())
+    span = int(value.max()) - low + 1
+    packed = np.sort(group * span + (value - low))  # one word sorts ten times as fast as two
+    new = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])
+    votes = np.diff(np.r_[new, len(packed)])
+    group, value = packed[new] // span, packed[new] % span + low
+    order = np.lexsort((value, -votes, group))
     group, value = group[order], value[order]
-    new = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]) | (value[1:] != value[:-1])])
-    votes = np.diff(np.r_[new, len(group)])
-    order = np.lexsort((value[new], -votes, group[new]))
-    group, value = group[new][order], value[new][order]
     best = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     return group[best], value[best]
 

@@ -36,6 +36,7 @@ def cut_parts(
         raise SplitError(msg)
     strata = None if strata is None else strata[rows]
     parts = assign(labels, y[rows], shares, generator(config.seed, "split"), strata)
+    _fill_empty(parts, labels, len(names))
     sizes = np.bincount(parts, minlength=len(names))
     largest = int(np.bincount(labels).max())
     why = f"the largest of {n_groups:,} groups ({asked}) holds {largest:,} of {len(rows):,} samples"
@@ -50,6 +51,18 @@ def cut_parts(
         sets[of_part] = "train" if is_fold else name
         fold[of_part] = part if is_fold else -1
     return list(size_notes(names, parts, labels, y[rows], shares, asked))
+
+
+def _fill_empty(parts: IntArray, labels: IntArray, n_parts: int) -> None:
+    """Give each empty part the smallest group of a part that has several. Changes `parts`."""
+    sizes = np.bincount(labels)
+    for part in np.flatnonzero(np.bincount(parts, minlength=n_parts) == 0):
+        owner = np.zeros(len(sizes), dtype=np.int64)
+        owner[labels] = parts
+        several = np.bincount(owner, minlength=n_parts)[owner] > 1
+        if not several.any():
+            return
+        parts[labels == np.flatnonzero(several)[np.argmin(sizes[several])]] = part
 
 
 def wanted_parts(config: SplitConfig, n: int, n_left: int) -> tuple[list[str], FloatArray]:

@@ -167,6 +167,24 @@ def test_libraries_and_splits_without_an_audit_are_no_promise(tmp_path: Path) ->
     assert "there was no audit" in text
 
 
+def test_a_raised_threshold_is_said(tmp_path: Path) -> None:
+    facts = {"relatedness": {"threshold": 0.9}}
+    _, text = read(write_split_page(write(tmp_path, **BARE, grouping_facts=facts)))
+    assert "at a threshold that had to be raised" in text
+    assert "raised from 0.9 to 0.95" in text
+    facts = {"relatedness": {"threshold": 0.95}, "column:x": {"threshold": 0.1}}
+    _, text = read(write_split_page(write(tmp_path, **BARE, grouping_facts=facts)))
+    assert "had to be raised" not in text
+
+
+def test_what_was_cut_and_purged_is_said(tmp_path: Path) -> None:
+    cut = {"groups_cut": 2, "limit": 0.2, "largest_connected": 90}
+    purged = {"test": {"pairs": 0, "purged": 0}, "validation": {"pairs": 4, "purged": 3}}
+    _, text = read(write_split_page(write(tmp_path, **BARE, folds=False, cut=cut, purged=purged)))
+    assert "Cut: 2 groups larger than 20% of the samples" in text
+    assert "Purged: 3 samples that touch those validated on are not trained on." in text
+
+
 def test_a_card_alone_makes_a_page(tmp_path: Path) -> None:
     folder = write(tmp_path, **BARE, distribution=None, advice=None, guarantees={}, purged=None)
     source, text = read(write_split_page(folder))

@@ -23,7 +23,15 @@ from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.split import Split
 
 RULES = AuditRules(groups=("family",), budget=0.2)
-SEQUENCE_SPOILS = ("exact", "reverse_complement", "mutated_1", "mutated_5", "mutated_10", "reverse_mutated_5", "shifted")
+SEQUENCE_SPOILS = (
+    "exact",
+    "reverse_complement",
+    "mutated_1",
+    "mutated_5",
+    "mutated_10",
+    "reverse_mutated_5",
+    "shifted",
+)
 GENOTYPE_SPOILS = ("duplicate", "full_sib", "half_sib")
 OTHER_SPOILS = ("overlap", "column", "group", "id")
 KINDS = {
@@ -126,7 +134,7 @@ def audited(data, split, rules=RULES):
     return audit_split(data, "trait", split, rules, np.random.default_rng(0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from([*SEQUENCE_SPOILS, *GENOTYPE_SPOILS, *OTHER_SPOILS]),
     st.sampled_from([0.01, 0.05, 0.2]), st.sampled_from([0, 3]), st.sampled_from(["test", "validation"]),
@@ -146,6 +154,13 @@ def test_every_random_spoiling_is_found(kind, rate, folds, stage, seed):
     json.dumps(audit.facts, allow_nan=False)
 
 
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from([sequences, genotypes]), st.sampled_from([0, 3]), st.integers(0, 1000))
+def test_no_false_alarm_on_random_samples(make, folds, seed):
+    data = make(seed=seed)
+    assert audited(data, random_split(data, folds, seed)).leaks == ()
+
+
 @pytest.mark.parametrize("kind", ["sequence", "genotype"])
 @pytest.mark.parametrize("folds", [0, 4])
 def test_the_unspoilt_split_passes(kind, folds):
@@ -154,7 +169,9 @@ def test_the_unspoilt_split_passes(kind, folds):
     assert audit.leaks == ()
     assert audit.statement.startswith("leakage-free at ")
     assert {check["verdict"] for check in audit.facts["checks"]} == {"ok"}
-    assert set(audit.samples["side"]) == ({"test", "validation"} if folds == 0 else {"test", *map("fold {}".format, range(4))})
+    assert set(audit.samples["side"]) == (
+        {"test", "validation"} if folds == 0 else {"test", *map("fold {}".format, range(4))}
+    )
     json.dumps(audit.facts, allow_nan=False)
 
 
@@ -210,7 +227,10 @@ def test_overlap_within_slack_and_of_two_genomes():
     data = sequences(120)
     split = apart(random_split(data, 0, 0), np.array([5]), np.array([6]), "test")
     rules = replace(RULES, overlap=100)
-    assert [leak.kind for leak in audited(data, split, rules).leaks] == ["overlap", "overlap"]  # neighbours lie 100 bp apart
+    assert [leak.kind for leak in audited(data, split, rules).leaks] == [
+        "overlap",
+        "overlap",
+    ]  # neighbours lie 100 bp apart
     assert audited(data, split, replace(RULES, overlap=99)).leaks == ()
     apart_genomes = replace(data, columns=data.columns.assign(genome=[f"g{i}" for i in range(120)]))
     assert audited(apart_genomes, split, rules).leaks == ()
