@@ -18,6 +18,7 @@ _MOST_COLUMNS = 10_000
 _MOST_CELLS = 50_000_000  # of the matrix that is decomposed: 200 MB
 _FEWEST_ROWS = 2000
 _MOST_ROWS = 20_000
+_LEAST_SD = 1e-3  # of dosages; below, rounding would be scaled up
 _EXACT = 512  # columns up to which the decomposition is exact
 _OVERSAMPLE = 10
 _ITERATIONS = 4
@@ -73,11 +74,10 @@ def learn_components(inputs: Inputs, of: Of, k: int, rng: np.random.Generator) -
     if len(rows) > most_rows:
         rows = np.sort(rng.choice(rows, size=most_rows, replace=False))
     raw = _raw(inputs.values[rows], of, columns)
-    called = ~np.isnan(raw)
-    n_called = np.maximum(called.sum(axis=0), 1)
-    mean = np.where(called, raw, 0.0).sum(axis=0, dtype=np.float64) / n_called
-    spread = np.sqrt(np.where(called, (raw - mean) ** 2, 0.0).sum(axis=0) / n_called)
-    kept = np.flatnonzero(spread > 1e-6)
+    n_called = np.maximum(len(raw) - np.isnan(raw).sum(axis=0), 1)
+    mean = np.nansum(raw, axis=0, dtype=np.float64) / n_called
+    spread = np.sqrt(np.maximum(np.nansum(raw * raw, axis=0, dtype=np.float64) / n_called - mean**2, 0.0))
+    kept = np.flatnonzero(spread > (_LEAST_SD if of == "genotype" else 1e-6))
     scale = spread[kept] if of == "genotype" else np.ones(len(kept))
     matrix = _standardised(raw[:, kept], mean[kept], scale)
     return Components(
@@ -131,7 +131,8 @@ def _raw(values: npt.NDArray[Any], of: Of, columns: IntArray) -> FloatArray:
 
 def _standardised(raw: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
     centred = (raw - mean.astype(np.float32)) / scale.astype(np.float32)
-    return np.asarray(np.nan_to_num(centred, copy=False, nan=0.0))
+    centred[np.isnan(centred)] = 0.0
+    return np.asarray(centred)
 
 
 def _directions(matrix: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:

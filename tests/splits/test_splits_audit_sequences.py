@@ -149,12 +149,8 @@ def test_a_crowd_of_copies_is_met_by_some():
     texts = [text(rng, 80).decode()] * 1500 + [text(rng, 80).decode() for _ in range(20)]
     codes = encode_sequences(texts)[0]
     sets = np.resize(["train", "test"], len(texts))
-    split = Split(
-        ids=np.array([f"s{i}" for i in range(len(texts))]),
-        group=np.arange(len(texts)),
-        set=sets,
-        fold=np.full(len(texts), -1),
-    )
+    ids = np.array([f"s{i}" for i in range(len(texts))])
+    split = Split(ids=ids, group=np.arange(len(ids)), set=sets, fold=np.full(len(ids), -1))
     found = find_candidates(codes, find_sides(split), rng)
     assert found.facts["crowded_words"] > 0
     assert len(found.first) < 200_000

@@ -61,7 +61,7 @@ def test_a_card_says_what_the_audit_showed_and_no_more():
 def test_a_card_of_a_leaking_split_says_so():
     data, split = made()
     grown, pairs = plant_sequence_leaks(data, "exact", 0.01, np.random.default_rng(0))
-    sets = np.r_[split.set, "test"]
+    sets = np.append(split.set, "test")
     sets[np.isin(grown.ids, pairs[:, 1])] = "train"
     spoilt = Split(ids=grown.ids, group=np.arange(121), set=sets, fold=np.full(121, -1))
     with pytest.raises(SplitError, match="the split is wrong, its sides share 1 sequences"):
