@@ -25,6 +25,7 @@ from automl_pheno.splits.audit_rules import AuditRules, Leak
 from automl_pheno.splits.audit_sequences import make_sequences, scan_sequences
 from automl_pheno.splits.audit_sides import NONE, STAGES, Crossing, Scan, Sides, find_sides
 from automl_pheno.splits.audit_words import number, statement
+from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.split import Split
 from automl_pheno.splits.thresholds import choose_estimator
 
@@ -44,11 +45,15 @@ class Audit:
     samples
         One row a sample that is evaluated: ``id``, ``side``, ``nearest_id`` and ``nearest_similarity`` of the most
         alike sample that is trained on when it is evaluated; "" and NaN where none was found.
+    pairs
+        Pairs of similar sequences across sides, rows of the data, which a purge may take out; None where there are
+        none, and of genotypes, which the splitter compares exhaustively itself.
     """
 
     leaks: tuple[Leak, ...]
     facts: dict[str, Any]
     samples: pd.DataFrame
+    pairs: Pairs | None = None
 
     @property
     def statement(self) -> str:
@@ -125,7 +130,7 @@ def audit_split(
         "sha256": {name: hash_ids(dataset.ids[rows]) for name, rows in members.items()},
     }
     facts["statement"] = statement(facts, dataset.kind)
-    return Audit(leaks=leaks, facts=facts, samples=_samples(dataset, sides, found.scan))
+    return Audit(leaks=leaks, facts=facts, samples=_samples(dataset, sides, found.scan), pairs=found.pairs)
 
 
 def hash_ids(ids: StrArray) -> str:
@@ -184,6 +189,7 @@ class _Similarity:
     checks: tuple[Check, ...]
     facts: dict[str, Any]
     scan: Scan | None
+    pairs: Pairs | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, sides: Sides, rules: AuditRules, rng: np.random.Generator) -> _Similarity:
@@ -247,7 +253,11 @@ class _Similarity:
                     crossings={certificate.stage: missed},
                 )
             )
-        return cls(checks=tuple(checks), facts=_facts(scan, certificate), scan=scan)
+        pairs = scan.pairs
+        if certificate is not None and certificate.leaking:
+            pairs = certificate.pairs(rules.identity)
+        kept = pairs if judged and pairs is not None and len(pairs) else None
+        return cls(checks=tuple(checks), facts=_facts(scan, certificate), scan=scan, pairs=kept)
 
 
 def _similarity_check(kind: str, scan: Scan, judged: bool) -> Check:  # noqa: FBT001 - a field of the rules

@@ -12,10 +12,14 @@ from automl_pheno.data import FloatArray, IntArray
 from automl_pheno.splits.audit_alignment import edlib, infix_edits, turned
 from automl_pheno.splits.audit_sequences import Sequences, identities
 from automl_pheno.splits.audit_sides import STAGES, Sides
+from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.progress import tick
 
 MOST_CERTIFIED = 300
 """Sequences drawn at most: with none leaking, 95 % confidence that at most 1 % do."""
+
+_STRETCHES = 5
+_SLACK = 0.02  # of two of one length, either in the other: how much the edits may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,14 +57,24 @@ class Certificate:
     similarity: FloatArray
     seconds: float
 
+    def pairs(self, threshold: float) -> Pairs:
+        """Return what the search had overlooked."""
+        rows = np.sort(self.missed, axis=1)
+        _, once = np.unique(rows, axis=0, return_index=True)
+        first, second = rows[once].T
+        return Pairs(
+            first=first, second=second, similarity=self.similarity[once], measure="identity", threshold=threshold
+        )
+
 
 def certify(
     sequences: Sequences, sides: Sides, threshold: float, budget: float, rng: np.random.Generator
 ) -> Certificate | None:
     """Compare a random sample of test sequences with every training sequence, without any filter by words.
 
-    The whole of each drawn sequence, and stretches at its start, middle and end, are aligned with the whole training
-    data on both strands; what is near is compared pair by pair.
+    The whole of each drawn sequence, and five stretches of it, are aligned with the whole training data on both
+    strands, with so many more edits allowed that no stretch that is alike without gaps can hide between two of the
+    five; what is near is compared pair by pair.
 
     Parameters
     ----------
@@ -144,11 +158,14 @@ class _Corpus:
         found = {int(other) for other in shorter}  # the pattern is the other one; each is compared by itself
         stretch = int(own.stretch(np.array([length]))[0])
         pattern = own.patterns[row]
-        parts = [pattern]
-        parts += [pattern[begin : begin + stretch] for begin in (0, (length - stretch) // 2, length - stretch)]
-        for part in parts:
+        begins = {round(place * (length - stretch) / (_STRETCHES - 1)) for place in range(_STRETCHES)}
+        between = -(-(length - stretch) // (2 * (_STRETCHES - 1)))  # bases to the nearest of them
+        wanted = [(pattern, math.ceil(_SLACK * length))]
+        wanted += [(pattern[begin : begin + stretch], between) for begin in sorted(begins) if stretch < length]
+        for part, more in wanted:
+            most = math.floor((1.0 - threshold) * len(part) + 1e-9) + more
             for turn in (False, True):
-                found |= self._search(turned(part) if turn else part, math.floor((1.0 - threshold) * len(part) + 1e-9))
+                found |= self._search(turned(part) if turn else part, most)
         return np.array(sorted(found), dtype=np.int64)
 
     def _search(self, pattern: bytes, most: int) -> set[int]:

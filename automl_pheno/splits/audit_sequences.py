@@ -1,7 +1,8 @@
 """How similar each sequence that is evaluated is to those it is trained with: a search, and a certificate for it.
 
-Identity of two sequences, on either strand, is 1 - edits / length, where the whole of the shorter one is made a part
-of the other by the fewest edits. Where that is below the threshold it is the highest of this and
+Identity of two sequences, on either strand, is 1 - edits / length, where the whole of the shorter one (of those of one
+length: either) is made a part of the other by the fewest edits. Where that is below the threshold it is the highest of
+this and
 
 - the same of its first and of its last half (in general: of the share `coverage` of it);
 - the share of equal bases in the best stretch of that length, without gaps, wherever it lies in either.
@@ -13,7 +14,7 @@ the shorter one count neither as equal nor as edits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,13 +23,13 @@ from automl_pheno.splits.audit_alignment import edlib, infix_edits, letters, tur
 from automl_pheno.splits.audit_exact import pairs_across
 from automl_pheno.splits.audit_seeds import find_candidates
 from automl_pheno.splits.audit_sides import BoolArray, Crossing, Scan, Sides, quantiles
+from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.progress import tick
 from automl_pheno.splits.thresholds import SHORTEST_PART
 
 FLOOR = 0.7
 """Identity below which two sequences are no more alike than random ones; it is not measured."""
 
-_NEAR = 0.65  # identity of a stretch at the start, middle or end from which on all stretches are looked at
 _CONSTANT = 0.99
 _FEWEST = 20  # sequences; of fewer, no flank is called constant
 _LEAST_LEFT = 10  # bp between constant flanks, and a tenth of the length; with fewer nothing is left out
@@ -36,6 +37,8 @@ _PAIRS = 20_000  # compared between two ticks
 _MOST_PAIRS = 3_000_000
 _STRETCHES = 2048  # pairs laid against each other at once
 _EXAMPLES = 3
+
+_Which = Literal["whole", "first", "last"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,32 +134,36 @@ def identities(
     threshold
         Where the whole reaches it, stretches are not looked at.
     """
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    swap = sequences.known[low] > sequences.known[high]
-    a, b = np.where(swap, high, low), np.where(swap, low, high)
+    swap = sequences.known[first] > sequences.known[second]
+    a, b = np.where(swap, second, first), np.where(swap, first, second)
+    best = _either(sequences, a, b, reverse, "whole")
     length = sequences.lengths[a]
+    rest = np.flatnonzero((best < threshold) & (sequences.stretch(length) < length))
+    ends: tuple[_Which, ...] = ("first", "last")
+    for which in ends:
+        found = _either(sequences, a[rest], b[rest], reverse[rest], which)
+        best[rest] = np.maximum(best[rest], found)
     stretch = sequences.stretch(length)
-    best = _part(sequences, a, b, reverse, np.zeros_like(length), length, FLOOR)
-    rest = np.flatnonzero((best < threshold) & (stretch < length))
-    best[rest] = np.maximum(best[rest], _best_part(sequences, a[rest], b[rest], reverse[rest], stretch[rest]))
+    for start in range(0, len(rest), _STRETCHES):
+        some = rest[start : start + _STRETCHES]
+        equal = best_stretch(sequences.codes, a[some], b[some], reverse[some], stretch[some])
+        best[some] = np.maximum(best[some], equal / stretch[some])
     return np.where(best >= FLOOR, best, np.nan)
 
 
-def _best_part(sequences: Sequences, a: IntArray, b: IntArray, reverse: BoolArray, stretch: IntArray) -> FloatArray:
-    """Return the identity of the best stretch of each `a` in `b`, -inf or less than `FLOOR` where there is none."""
-    length = sequences.lengths[a]
+def _either(sequences: Sequences, a: IntArray, b: IntArray, reverse: BoolArray, which: _Which) -> FloatArray:
+    """Return the identity of the whole, or the first or last stretch, of each `a` in `b`; -inf below `FLOOR`.
+
+    Of two of one length also that of `b` in `a`, and the higher of the two.
+    """
     best = np.full(len(a), -np.inf)
-    near = np.zeros(len(a), dtype=bool)
-    for begin, counts in ((np.zeros_like(length), True), (length - stretch, True), ((length - stretch) // 2, False)):
-        identity = _part(sequences, a, b, reverse, begin, begin + stretch, _NEAR)
-        near |= identity >= _NEAR
-        if counts:  # a gapped stretch in the middle is only a hint where to look
-            np.maximum(best, identity, out=best)
-    rows = np.flatnonzero(near)
-    for start in range(0, len(rows), _STRETCHES):
-        some = rows[start : start + _STRETCHES]
-        equal = best_stretch(sequences.codes, a[some], b[some], reverse[some], stretch[some])
-        best[some] = np.maximum(best[some], equal / stretch[some])
+    same = np.flatnonzero(sequences.known[a] == sequences.known[b])
+    for rows, of, within in ((np.arange(len(a)), a, b), (same, b[same], a[same])):
+        turn = reverse[rows]
+        length = sequences.lengths[of]
+        size = length if which == "whole" else sequences.stretch(length)
+        begin = length - size if which == "last" else np.zeros_like(length)
+        best[rows] = np.maximum(best[rows], _part(sequences, of, within, turn, begin, begin + size, FLOOR))
     return best
 
 
@@ -182,29 +189,34 @@ def _part(
 
 
 def best_stretch(codes: UInt8Array, a: IntArray, b: IntArray, reverse: BoolArray, stretch: IntArray) -> IntArray:
-    """Return the most equal bases in a stretch of pairs laid against each other without gaps, at every shift."""
-    here = codes[a]
-    there = np.where(reverse[:, None], reverse_complement(codes[b]), codes[b])
-    single = (here & (here - np.uint8(1))) == 0
-    here = np.where(single & (here != 0), here, np.uint8(0))
+    """Return the most equal bases in a stretch of pairs laid against each other without gaps, at every shift.
+
+    0 where they are fewer than `FLOOR` of the stretch.
+    """
+    plain = np.zeros(16, dtype=np.uint8)
+    plain[[1, 2, 4, 8]] = [1, 2, 3, 4]
+    here = plain[codes[a]]
+    there = plain[np.where(reverse[:, None], reverse_complement(codes[b]), codes[b])]
+    there[there == 0] = 5  # no base of one is like no base of the other
     width = codes.shape[1]
-    best = np.zeros(len(a), dtype=np.int64)
+    best = np.maximum(np.ceil(FLOOR * stretch).astype(np.int64) - 1, 0)
+    found = np.zeros(len(a), dtype=np.int64)
     least = int(stretch.min())
     columns = np.arange(width + 1)
     ends = np.minimum(columns + stretch[:, None], width)
     for shift in range(least - width, width - least + 1):
         low, high = max(0, -shift), min(width, width - shift)
-        equal = np.zeros((len(a), width), dtype=bool)
-        equal[:, low:high] = (here[:, low:high] == there[:, low + shift : high + shift]) & (here[:, low:high] != 0)
-        total = equal.sum(axis=1)
-        rows = np.flatnonzero(total > best)  # no stretch has more
+        equal = here[:, low:high] == there[:, low + shift : high + shift]
+        rows = np.flatnonzero(np.count_nonzero(equal, axis=1) > best)  # no stretch has more
         if not len(rows):
             continue
         sums = np.zeros((len(rows), width + 1), dtype=np.int32)
-        np.cumsum(equal[rows], axis=1, out=sums[:, 1:])
-        inside = np.take_along_axis(sums, ends[rows], axis=1) - sums
-        best[rows] = np.maximum(best[rows], inside.max(axis=1))
-    return best
+        np.cumsum(equal[rows], axis=1, out=sums[:, low + 1 : high + 1])
+        sums[:, high + 1 :] = sums[:, high, None]
+        inside = (np.take_along_axis(sums, ends[rows], axis=1) - sums).max(axis=1)
+        better = inside > best[rows]
+        best[rows[better]] = found[rows[better]] = inside[better]
+    return found
 
 
 def scan_sequences(sequences: Sequences, sides: Sides, threshold: float, rng: np.random.Generator) -> Scan:
@@ -274,8 +286,14 @@ def scan_sequences(sequences: Sequences, sides: Sides, threshold: float, rng: np
         nearest=nearest,
         similarity=similarity,
         leak_ratio=float(identity[forward | backward].sum()) / total if total > 0.0 else 0.0,
+        pairs=_as_pairs(first, second, identity, (forward | backward) & (identity >= threshold), threshold),
         facts={**facts, "aligned": len(reverse), "similar_pairs": len(identity), "aligner": _aligner()},
     )
+
+
+def _as_pairs(first: IntArray, second: IntArray, identity: FloatArray, kept: BoolArray, threshold: float) -> Pairs:
+    low, high = np.minimum(first, second)[kept], np.maximum(first, second)[kept]
+    return Pairs(first=low, second=high, similarity=identity[kept], measure="identity", threshold=threshold)
 
 
 def _aligner() -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, IntArray, StrArray
+from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.split import Split
 
 BoolArray = npt.NDArray[np.bool_]
@@ -133,6 +134,8 @@ class Scan:
         Share of the similarity, summed over pairs, that lies between two sides.
     facts
         Plain values: what was compared, and how completely.
+    pairs
+        Those at or above the threshold that cross, where they are held.
     """
 
     measure: str
@@ -142,6 +145,7 @@ class Scan:
     similarity: FloatArray
     leak_ratio: float
     facts: dict[str, Any]
+    pairs: Pairs | None = None
 
 
 def quantiles(values: FloatArray) -> dict[str, float]:

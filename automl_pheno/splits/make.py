@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from automl_pheno.curation.sequences import sequence_notes
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.rng import generator
-from automl_pheno.splits.audit import audit_split
+from automl_pheno.splits.audit import Audit, audit_split
 from automl_pheno.splits.audit_rules import ALL_JUDGED, rules_for
 from automl_pheno.splits.balance import describe_split
 from automl_pheno.splits.card import make_card
@@ -21,11 +22,13 @@ from automl_pheno.splits.cut import cut_groups
 from automl_pheno.splits.groups import Groups, make_groups, union
 from automl_pheno.splits.library import Library, extrapolate, find_library
 from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
+from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.parts import cut_parts, wanted_parts
 from automl_pheno.splits.populations import regime_groups
 from automl_pheno.splits.purge import Purged, purge
 from automl_pheno.splits.split import Split
 
+_AUDITS = 3  # in the last nothing is purged any more
 _FEW = 20  # below, a score is hardly worth reading
 
 
@@ -73,13 +76,9 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         msg = f"trait {trait!r} is missing in {int((~np.isfinite(y)).sum()):,} samples; drop them before the split"
         raise SplitError(msg)
     drawn = draw_split(dataset, trait, config)
-    split, groups = drawn.split, drawn.groups
-    # what was decided for the user is what the audit holds the split to
-    decided = config.model_copy(update={"extrapolation": drawn.extrapolation})
-    rules = rules_for(dataset, decided, groups)
-    if _claims_independence(config) and drawn.extrapolation == "none":
-        rules = replace(rules, judged=ALL_JUDGED)
-    audit = audit_split(dataset, trait, split, rules, generator(config.seed, "split", "audit"))
+    groups = drawn.groups
+    audited = _audited(dataset, trait, drawn, config)
+    split, audit = audited.split, audited.audit
     described = describe_split(dataset, trait, split, generator(config.seed, "split", "describe"))
     card = make_card(
         dataset,
@@ -87,11 +86,15 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         split,
         groups,
         config,
-        (*drawn.notes, *_size_notes(split)),
+        (
+            *(sequence_notes(dataset.inputs.values) if dataset.kind == "sequence" else ()),
+            *drawn.notes,
+            *_size_notes(split),
+        ),
         audit=audit,
         extra={
             **drawn.facts,
-            "purged": drawn.purged,
+            "purged": {**drawn.purged, "after_audit": audited.purged},
             "distribution": described.facts(),
             "advice": described.advice,
         },
@@ -102,6 +105,56 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         samples=_samples(dataset, y, split, described.samples, audit.samples),
         leaks=tuple(leak.sentence for leak in audit.leaks),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Audited:
+    """A split whose audit has been acted on."""
+
+    split: Split
+    audit: Audit
+    purged: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def _audited(dataset: Dataset, trait: str, drawn: Drawn, config: SplitConfig) -> _Audited:
+    """Audit the split; what the groupings have missed is purged, too, and the rest audited again."""
+    # what was decided for the user is what the audit holds the split to
+    decided = config.model_copy(update={"extrapolation": drawn.extrapolation})
+    rules = rules_for(dataset, decided, drawn.groups)
+    independent = _claims_independence(config) and drawn.extrapolation == "none"
+    if independent:
+        rules = replace(rules, judged=ALL_JUDGED)
+    split, lost, pairs = drawn.split, 0, 0
+    for number in range(_AUDITS):
+        audit = audit_split(dataset, trait, split, rules, generator(config.seed, "split", "audit", number))
+        if audit.pairs is None or independent or number == _AUDITS - 1:
+            break
+        purged = purge(split, (audit.pairs,)).split
+        if not _is_whole(purged):
+            break
+        lost += _rows_lost(split, purged)
+        pairs += len(audit.pairs)
+        split = purged
+    if not pairs:
+        return _Audited(split=split, audit=audit)
+    note = (
+        f"the audit found {pairs:,} similar pairs across sides that the search for similar sequences had missed; "
+        f"{lost:,} training samples were purged for them, and the split was audited again"
+    )
+    return _Audited(split=split, audit=audit, purged=lost, notes=(note,))
+
+
+def _rows_lost(before: Split, after: Split) -> int:
+    """Return how many samples are not trained on any more somewhere."""
+    gone = after.set != before.set
+    for one, other in zip(before.folds(), after.folds(), strict=False):
+        gone[np.setdiff1d(one.train, other.train)] = True
+    return int(gone.sum())
+
+
+def _data_notes(dataset: Dataset) -> tuple[str, ...]:
+    return sequence_notes(dataset.inputs.values) if dataset.kind == "sequence" else ()
 
 
 def _claims_independence(config: SplitConfig) -> bool:
@@ -230,7 +283,7 @@ def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any])
                 if old.threshold != new.threshold
             )
         )
-        groups = replace(groups, pairs=pairs)
+        groups = replace(groups, pairs=pairs, guarantees=_after_climb(groups, pairs))
     return Drawn(
         split=purged.split,
         groups=kept,
@@ -238,6 +291,19 @@ def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any])
         facts={**facts, "cut": cut_facts},
         notes=(*notes, *cut_notes, *part_notes, *_purge_notes(purged, len(task.y))),
     )
+
+
+def _after_climb(groups: Groups, pairs: tuple[Pairs, ...]) -> dict[str, str]:
+    """Return the guarantees with the thresholds that are left of them."""
+    raised = [new for old, new in zip(groups.pairs, pairs, strict=True) if old.threshold != new.threshold]
+    said = ", ".join(f"{one.measure} >= {one.threshold:g}" for one in raised)
+    more = f"; the threshold was then raised, so that the sides are kept apart at {said} only"
+    return {
+        name: text.partition("; the threshold was then raised")[0] + more
+        if name.partition(":")[0] in ("relatedness", "similarity")
+        else text
+        for name, text in groups.guarantees.items()
+    }
 
 
 def _is_whole(split: Split) -> bool:

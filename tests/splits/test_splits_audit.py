@@ -186,6 +186,9 @@ def test_all_planted_sequences_are_counted_with_their_source(kind, stage):
     assert len(planted) == 30
     assert (planted["nearest_similarity"] >= 0.8).all()
     assert [sources[name] for name in planted.index] == planted["nearest_id"].tolist()
+    assert {
+        frozenset(pair) for pair in zip(spoilt.ids[audit.pairs.first], spoilt.ids[audit.pairs.second], strict=True)
+    } == {frozenset(pair) for pair in sources.items()}
 
 
 def test_purged_samples_are_no_leak():
@@ -264,6 +267,7 @@ def test_a_library_is_recognised_and_its_extrapolation_checked():
     assert "library of mutants" in audit.statement
     assert "not leakage-free" in audit.statement
     assert audit.facts["library"]["nearest"]["test"]["compared"] == int((mutations >= 4).sum())
+    json.dumps(audit.facts, allow_nan=False)
     sets[np.flatnonzero(mutations == 2)[:5]] = "test"
     broken = audited(data, replace(split, set=sets), AuditRules(extrapolation="mutations"))
     assert [(leak.kind, leak.count) for leak in broken.leaks] == [("extrapolation", 5)]

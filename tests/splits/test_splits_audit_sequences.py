@@ -92,7 +92,8 @@ def brute_stretch(a, b, size):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_best_stretch_is_that_of_all_shifts(reverse):
+def test_best_stretch_is_that_of_all_shifts(reverse, monkeypatch):
+    monkeypatch.setattr(audit_sequences, "FLOOR", 0.0)
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGTN"), p=[0.24] * 4 + [0.04], size=rng.integers(20, 31))) for _ in range(12)]
     codes = encode_sequences(texts)[0]
@@ -121,6 +122,33 @@ def test_identity_by_hand():
     np.testing.assert_allclose(found[:5], [0.8, 1.0, 1.0, 1.0, 1.0])  # an ambiguous base is no edit
     assert np.isnan(found[5])
     assert np.isnan(identities(sequences, np.array([0]), np.array([1]), np.array([True]), 0.85))[0]
+
+
+def test_either_of_two_of_one_length_may_be_the_part():
+    rng = np.random.default_rng(0)
+    start = text(rng, 50).decode()
+    first = text(rng, 30).decode() + start[:20] + "A" + start[20:30] + start[31:] + text(rng, 20).decode()
+    second = start + text(rng, 50).decode()
+    sequences = make_sequences(encode_sequences([first, second])[0], 0.5)
+    for order in ([0, 1], [1, 0]):  # the start of the second with two edits; no stretch without gaps has as much
+        a, b = (np.array([row]) for row in order)
+        assert identities(sequences, a, b, np.array([False]), 0.9)[0] == pytest.approx(0.96)
+
+
+@pytest.mark.parametrize("shift", [0, 7, 13, 22, 31, 45])
+def test_the_certificate_sees_a_stretch_wherever_it_lies(shift):
+    rng = np.random.default_rng(shift)
+    texts = [text(rng, 90) for _ in range(80)]
+    changed = bytearray(texts[1][shift : shift + 45])
+    for place in (*range(4), *range(41, 45)):  # 37 of 45 are equal: 0.82, all others at the ends
+        changed[place] = b"ACGT"[(b"ACGT".index(changed[place]) + 1) % 4]
+    texts[0] = text(rng, 20) + bytes(changed) + text(rng, 25)
+    sequences = make_sequences(encode_sequences([one.decode() for one in texts])[0], 0.5)
+    sets = np.array(["test"] + ["train"] * 79)
+    split = Split(ids=np.array([f"s{i}" for i in range(80)]), group=np.arange(80), set=sets, fold=np.full(80, -1))
+    certificate = certify(sequences, find_sides(split), 0.8, 60.0, rng)
+    assert certificate.missed.tolist() == [[0, 1]]
+    assert certificate.pairs(0.8).similarity[0] >= 37 / 45
 
 
 def split_of(data, pairs, rng):
