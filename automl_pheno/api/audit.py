@@ -16,8 +16,8 @@ from automl_pheno.errors import SplitError
 from automl_pheno.files import write_json
 from automl_pheno.rng import generator
 from automl_pheno.splits import Split
-from automl_pheno.splits.audit import Audit, audit_split, hash_ids
-from automl_pheno.splits.audit_rules import AuditRules, parse_relatedness, rules_from_json, rules_with
+from automl_pheno.splits.audit.rules import AuditRules, parse_relatedness, rules_from_json, rules_with
+from automl_pheno.splits.audit.run import Audit, audit_split, hash_ids
 from automl_pheno.splits.imported import read_any_split
 from automl_pheno.splits.imported_pairs import pairs as listed_pairs
 from automl_pheno.study.run_folder import SPLIT_CARD

@@ -18,7 +18,7 @@ from automl_pheno.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from automl_pheno.splits.audit import Audit
+    from automl_pheno.splits.audit.run import Audit
 
 EXIT_LEAKS = 3
 
@@ -109,7 +109,7 @@ def print_audit(audit: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from automl_pheno.splits.audit_words import number
+    from automl_pheno.splits.audit.words import number
 
     facts = audit.facts
     stages = [stage for stage in ("test", "validation") if any(check[stage] is not None for check in facts["checks"])]

@@ -11,7 +11,7 @@ import numpy as np
 
 from automl_pheno.data import Dataset, FloatArray, StrArray, decode
 from automl_pheno.errors import SplitError
-from automl_pheno.splits.audit import Audit, hash_ids
+from automl_pheno.splits.audit.run import Audit, hash_ids
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.distance import ks_distance, wasserstein_distance
 from automl_pheno.splits.groups import Groups

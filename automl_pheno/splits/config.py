@@ -57,6 +57,12 @@ class SplitConfig(BaseModel):
     test_values: tuple[Union[int, float, str], ...] = Field(
         default=(), description="Samples with one of these values in test_column are the test set."
     )
+    audit_seconds: float = Field(
+        default=20.0,
+        gt=0.0,
+        le=86_400.0,
+        description="What the audit may spend on comparing sampled sequences with all; more seconds, a tighter bound.",
+    )
     seed: int = Field(default=0, ge=0, description="The same seed gives the same split.")
 
     @field_validator("groups")

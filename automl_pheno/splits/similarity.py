@@ -153,6 +153,7 @@ def verify(bases: Bases, candidates: Candidates, rules: SimilarityRules, align: 
     """Return the identity of each candidate pair, or 0 where it is not similar; float64, shape (m,).
 
     First the whole of the shorter is aligned, then a window without gaps is looked at, then both halves are aligned.
+    Of two of one length each is looked for in the other.
     """
     plain = bases.lengths if bases.ambiguous is None else bases.lengths - bases.ambiguous[:, -1]
     swap = plain[candidates.second] < plain[candidates.first]
@@ -161,8 +162,11 @@ def verify(bases: Bases, candidates: Candidates, rules: SimilarityRules, align: 
     lengths = bases.lengths[shorter]
     part = rules.part(lengths)
 
-    def infix(rows: IntArray, begin: IntArray, end: IntArray) -> FloatArray:
-        return _infix_identity(bases, shorter[rows], begin, end, longer[rows], candidates.reverse[rows], rules, align)
+    def infix(rows: IntArray, begin: IntArray, end: IntArray, *, exchanged: bool = False) -> FloatArray:
+        query, target = (longer, shorter) if exchanged else (shorter, longer)
+        return _infix_identity(bases, query[rows], begin, end, target[rows], candidates.reverse[rows], rules, align)
+
+    either = lengths == bases.lengths[longer]
 
     every = np.arange(len(candidates))
     identity = infix(every, np.zeros_like(lengths), lengths)
@@ -176,6 +180,11 @@ def verify(bases: Bases, candidates: Candidates, rules: SimilarityRules, align: 
         rest = np.flatnonzero((identity == 0.0) & (part < lengths))
         begin = (lengths[rest] - part[rest]) * at_end
         identity[rest] = infix(rest, begin, begin + part[rest])
+        rest = np.flatnonzero((identity == 0.0) & (part < lengths) & either)
+        begin = (lengths[rest] - part[rest]) * at_end
+        identity[rest] = infix(rest, begin, begin + part[rest], exchanged=True)
+    rest = np.flatnonzero((identity == 0.0) & either)
+    identity[rest] = infix(rest, np.zeros_like(rest), lengths[rest], exchanged=True)
     return identity
 
 

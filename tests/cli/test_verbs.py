@@ -26,12 +26,13 @@ def test_help_names_every_verb(run: Any) -> None:
     assert done.code == 0
     verbs = re.findall(r"^  ([a-z]+)  ", done.out, flags=re.MULTILINE)
     assert verbs == [
-        "search", "check", "split", "leaderboard", "explain", "predict", "report", "simulate", "dashboard",
+        "search", "check", "split", "audit", "leaderboard", "explain", "predict", "report", "simulate", "dashboard",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "verb", ["search", "check", "split", "leaderboard", "explain", "predict", "report", "simulate", "dashboard"]
+    "verb",
+    ["search", "check", "split", "audit", "leaderboard", "explain", "predict", "report", "simulate", "dashboard"],
 )
 def test_each_verb_has_help(run: Any, verb: str) -> None:
     done = run(verb, "--help")

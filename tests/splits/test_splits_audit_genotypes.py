@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from automl_pheno.data import Dataset, Inputs
-from automl_pheno.splits.audit_exact import bases_across, genotypes_across
-from automl_pheno.splits.audit_genotypes import scan_genotypes
-from automl_pheno.splits.audit_sides import find_sides, keys_across
+from automl_pheno.splits.audit.exact import bases_across, genotypes_across
+from automl_pheno.splits.audit.genotypes import scan_genotypes
+from automl_pheno.splits.audit.sides import find_sides, keys_across
 from automl_pheno.splits.markers import choose_markers
 from automl_pheno.splits.split import Split
 
@@ -84,7 +84,7 @@ def test_correlation_is_that_of_standardised_genotypes():
 
 
 def test_blocks_give_the_same(monkeypatch):
-    from automl_pheno.splits import audit_genotypes
+    from automl_pheno.splits.audit import genotypes as audit_genotypes
 
     values, sides = genotypes(n=90, missing=0.02), find_sides(split_of(90, folds=4))
     whole = scan_genotypes(Inputs(kind="genotype", values=values), sides, "king", 0.05)

@@ -3,19 +3,21 @@ import pytest
 
 from automl_pheno.data import encode_sequences
 from automl_pheno.simulate.leaks import SEQUENCE_LEAKS, plant_sequence_leaks, simulate_unrelated
-from automl_pheno.splits import audit_alignment, audit_certificate, audit_sequences
-from automl_pheno.splits.audit_alignment import bit_parallel_edits, infix_edits, turned
-from automl_pheno.splits.audit_certificate import certify, upper_bound
-from automl_pheno.splits.audit_library import find_ancestor
-from automl_pheno.splits.audit_seeds import _PATTERNS, find_candidates
-from automl_pheno.splits.audit_sequences import (
+from automl_pheno.splits.audit import alignment as audit_alignment
+from automl_pheno.splits.audit import certificate as audit_certificate
+from automl_pheno.splits.audit import sequences as audit_sequences
+from automl_pheno.splits.audit.alignment import bit_parallel_edits, infix_edits, turned
+from automl_pheno.splits.audit.certificate import certify, upper_bound
+from automl_pheno.splits.audit.library import find_ancestor
+from automl_pheno.splits.audit.seeds import _PATTERNS, find_candidates
+from automl_pheno.splits.audit.sequences import (
     best_stretch,
     constant_flanks,
     identities,
     make_sequences,
     scan_sequences,
 )
-from automl_pheno.splits.audit_sides import find_sides
+from automl_pheno.splits.audit.sides import find_sides
 from automl_pheno.splits.split import Split
 
 LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)

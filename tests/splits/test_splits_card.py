@@ -7,8 +7,8 @@ import pytest
 from automl_pheno.errors import SplitError
 from automl_pheno.simulate.leaks import plant_sequence_leaks, simulate_unrelated
 from automl_pheno.splits import SplitConfig, make_groups
-from automl_pheno.splits.audit import audit_split
-from automl_pheno.splits.audit_rules import AuditRules, rules_from_json
+from automl_pheno.splits.audit.rules import AuditRules, rules_from_json
+from automl_pheno.splits.audit.run import audit_split
 from automl_pheno.splits.card import make_card
 from automl_pheno.splits.split import Split
 

@@ -114,7 +114,7 @@ def test_everybody_a_cousin_is_cut_and_purged():
 def test_a_stated_threshold_that_would_purge_too_much_is_refused():
     rng = np.random.default_rng(8)
     data, _ = simulate_families(1, full_sibs=100, half_sibs=0, n_variants=2000, n_chromosomes=20, rng=rng)
-    with pytest.raises(SplitError, match=r"would purge \d+ % of the training samples \(most_purged: 20 %\)|would purge"):
+    with pytest.raises(SplitError, match=r"would purge \d+% of the training samples \(most_purged: 20%\)"):
         make_split(data, "trait", SplitConfig(groups=("relatedness:king=0.0884",)))
 
 
@@ -141,7 +141,7 @@ def test_regimes_balance_or_hold_out_populations():
 @pytest.mark.data
 def test_promoters_are_proven_free_of_similar_pairs(data_folder):
     data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "proto_enrichment")
-    made = make_split(data.take(np.arange(3000)), "proto_enrichment", SplitConfig())
+    made = make_split(data.take(np.arange(2000)), "proto_enrichment", SplitConfig(audit_seconds=2.0))
     assert made.leaks == ()
     assert made.card["audit"]["certificate"]["leaking"] == 0
 

@@ -17,14 +17,14 @@ import pandas as pd
 
 from automl_pheno.data import Dataset, StrArray
 from automl_pheno.errors import SplitError
-from automl_pheno.splits import audit_exact as exact
-from automl_pheno.splits.audit_certificate import Certificate, certify
-from automl_pheno.splits.audit_genotypes import DEFAULT_THRESHOLDS, scan_genotypes
-from automl_pheno.splits.audit_library import extrapolation_broken, find_ancestor, nearest_in_training, take_ancestor
-from automl_pheno.splits.audit_rules import AuditRules, Leak
-from automl_pheno.splits.audit_sequences import make_sequences, scan_sequences
-from automl_pheno.splits.audit_sides import NONE, STAGES, Crossing, Scan, Sides, find_sides
-from automl_pheno.splits.audit_words import number, statement
+from automl_pheno.splits.audit import exact
+from automl_pheno.splits.audit.certificate import Certificate, certify
+from automl_pheno.splits.audit.genotypes import DEFAULT_THRESHOLDS, scan_genotypes
+from automl_pheno.splits.audit.library import extrapolation_broken, find_ancestor, nearest_in_training, take_ancestor
+from automl_pheno.splits.audit.rules import AuditRules, Leak
+from automl_pheno.splits.audit.sequences import make_sequences, scan_sequences
+from automl_pheno.splits.audit.sides import NONE, STAGES, Crossing, Scan, Sides, find_sides
+from automl_pheno.splits.audit.words import number, statement
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.split import Split
 from automl_pheno.splits.thresholds import choose_estimator

@@ -12,7 +12,7 @@ import pandas as pd
 
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray, UInt8Array
 from automl_pheno.errors import SplitError, known_names
-from automl_pheno.splits.audit_sides import NONE, Crossing, Sides, keys_across
+from automl_pheno.splits.audit.sides import NONE, Crossing, Sides, keys_across
 
 CHROMOSOME_COLUMNS = ("chromosome", "chrom", "chr")
 _GENOME_COLUMNS = ("genome", "assembly", "species", "sp")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from automl_pheno.data import FloatArray, IntArray
-from automl_pheno.splits.audit_alignment import edlib, infix_edits, turned
-from automl_pheno.splits.audit_sequences import Sequences, identities
-from automl_pheno.splits.audit_sides import STAGES, Sides
+from automl_pheno.splits.audit.alignment import edlib, infix_edits, turned
+from automl_pheno.splits.audit.sequences import Sequences, identities
+from automl_pheno.splits.audit.sides import STAGES, Sides
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.progress import tick
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import IntArray, UInt8Array
-from automl_pheno.splits.audit_sides import BoolArray, Sides
+from automl_pheno.splits.audit.sides import BoolArray, Sides
 from automl_pheno.splits.progress import tick
 
 _U32 = npt.NDArray[np.uint32]

@@ -19,10 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from automl_pheno.data import FloatArray, IntArray, UInt8Array, reverse_complement
-from automl_pheno.splits.audit_alignment import edlib, infix_edits, letters, turned
-from automl_pheno.splits.audit_exact import pairs_across
-from automl_pheno.splits.audit_seeds import find_candidates
-from automl_pheno.splits.audit_sides import BoolArray, Crossing, Scan, Sides, quantiles
+from automl_pheno.splits.audit.alignment import edlib, infix_edits, letters, turned
+from automl_pheno.splits.audit.exact import pairs_across
+from automl_pheno.splits.audit.seeds import find_candidates
+from automl_pheno.splits.audit.sides import BoolArray, Crossing, Scan, Sides, quantiles
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.progress import tick
 from automl_pheno.splits.thresholds import SHORTEST_PART
@@ -222,8 +222,8 @@ def best_stretch(codes: UInt8Array, a: IntArray, b: IntArray, reverse: BoolArray
 def scan_sequences(sequences: Sequences, sides: Sides, threshold: float, rng: np.random.Generator) -> Scan:
     """Look for the pairs of an evaluated sequence and one it is trained with that are alike.
 
-    Candidates share words at spaced places (``audit_seeds.py``); each is aligned on both strands. What the search
-    overlooks is what a certificate estimates (``audit_certificate.py``).
+    Candidates share words at spaced places (``seeds.py``); each is aligned on both strands. What the search
+    overlooks is what a certificate estimates (``certificate.py``).
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, IntArray, UInt8Array
-from automl_pheno.splits.audit_sides import NONE, STAGES, BoolArray, Crossing, Sides
+from automl_pheno.splits.audit.sides import NONE, STAGES, BoolArray, Crossing, Sides
 from automl_pheno.splits.progress import ticking
 
 FARTHEST = 0.25
