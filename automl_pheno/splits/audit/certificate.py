@@ -19,6 +19,8 @@ MOST_CERTIFIED = 300
 """Sequences drawn at most: with none leaking, 95 % confidence that at most 1 % do."""
 
 _STRETCHES = 5
+_WORD = 64  # bases of a pattern that are aligned at a time
+_SPEED = 1.0e8  # words times bases of text aligned in a second
 _SLACK = 0.02  # of two of one length, either in the other: how much the edits may differ
 
 
@@ -81,7 +83,8 @@ def certify(
     sequences, sides, threshold
         As for ``audit_sequences.scan_sequences``.
     budget
-        Seconds; at least one sequence is compared, and at most 300.
+        Seconds, by the speed of a common core: how many are compared depends on the data alone, so that the same
+        seed gives the same certificate. At least one sequence is compared, and at most 300.
     rng
         Draws them.
 
@@ -95,15 +98,12 @@ def certify(
     if stage is None:
         return None
     rows = sides.rows(stage)
-    drawn = rng.permutation(rows)[:MOST_CERTIFIED]
+    drawn = rng.permutation(rows)[: _affordable(sequences, sides, rows, budget)]
     missed: list[tuple[int, int, float]] = []
     compared = leaking = trained = 0
     corpora: dict[int, _Corpus] = {}
     for row in drawn.tolist():
-        spent = time.perf_counter() - begun
-        if compared and spent + spent / compared > budget:
-            break
-        tick("auditing sequences: certificate", max(spent / max(budget, 1e-9), compared / len(drawn)))
+        tick("auditing sequences: certificate", compared / len(drawn))
         code = int(sides.code[row])
         if code not in corpora:
             corpora = {code: _Corpus(sequences, np.flatnonzero(sides.trained[code]).astype(np.int64))}
@@ -131,6 +131,15 @@ def certify(
         similarity=np.array([pair[2] for pair in missed]),
         seconds=time.perf_counter() - begun,
     )
+
+
+def _affordable(sequences: Sequences, sides: Sides, rows: IntArray, budget: float) -> int:
+    """Return how many sequences of typical length can be compared with all that is trained on."""
+    length = np.array([max(int(np.median(sequences.lengths)), 1)])
+    stretch = int(sequences.stretch(length)[0])
+    words = -(-int(length[0]) // _WORD) + (_STRETCHES * -(-stretch // _WORD) if stretch < length[0] else 0)
+    bases = float(np.median([sequences.lengths[sides.trained[code]].sum() for code in np.unique(sides.code[rows])]))
+    return int(np.clip(budget * _SPEED / max(2.0 * words * bases, 1.0), 1, MOST_CERTIFIED))
 
 
 def upper_bound(found: int, drawn: int, confidence: float = 0.95) -> float:
