@@ -30,17 +30,19 @@ def predict(
     Predictions are in phenotype units.
     """
     from automl_pheno.api import predict_file
+    from automl_pheno.study.steps import step_bar
 
-    done = predict_file(
-        run,
-        input_file,
-        out,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        genome=genome,
-        multiallelic=multiallelic or "split",
-        genotype_field=genotype_field or "auto",
-    )
+    with step_bar():
+        done = predict_file(
+            run,
+            input_file,
+            out,
+            sequence_column=sequence_column,
+            id_column=id_column,
+            genome=genome,
+            multiallelic=multiallelic or "split",
+            genotype_field=genotype_field or "auto",
+        )
     for note in done.notes:
         print(note)
     print(f"{done.n:,} predictions of {done.trait} -> {out}")

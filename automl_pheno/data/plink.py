@@ -19,6 +19,7 @@ from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import BLANKS, Preview, Source
 from automl_pheno.data.variants import blocks, check_order, genotype_notes, unique_names, variant_table
 from automl_pheno.errors import DataError
+from automl_pheno.progress import ticking
 
 MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR = b"\x01"
@@ -131,7 +132,8 @@ def read_bed(
     columns = np.arange(n_variants)[slice(None) if variants is None else variants]
     values = np.empty((len(rows), len(columns)), dtype=np.float32)
     with open_bed(path, iid_count=n_samples, sid_count=n_variants, skip_format_check=True) as bed:
-        for block in blocks(len(columns), 4 * max(len(rows), 1)):
+        step = f"reading {Path(path).name}"
+        for block in ticking(step, list(blocks(len(columns), 4 * max(len(rows), 1)))):
             values[:, block] = bed.read(index=(rows, columns[block]), dtype=np.float32, order="F")
     return values
 

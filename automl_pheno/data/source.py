@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from automl_pheno.errors import DataError
+from automl_pheno.progress import tick
 
+_TICK = 64  # lines between two ticks
 _GZIP = b"\x1f\x8b"
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification 4.1.2
 _BGZF_EXTRA = slice(12, 14)
@@ -103,14 +106,21 @@ class Source:
 
     def byte_lines(self) -> Iterator[bytes]:
         """Yield each line with its end, undecoded."""
-        with self._reading() as stream:
-            yield from stream
+        reading = self._reading()
+        with reading as stream:
+            for number, line in enumerate(stream, start=1):
+                if number % _TICK == 0:
+                    tick(f"reading {self.path.name}", reading.share())
+                yield line
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its end; a byte order mark is dropped."""
-        with self._reading() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        reading = self._reading()
+        with reading as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
             try:
                 for number, line in enumerate(text, start=1):
+                    if number % _TICK == 0:
+                        tick(f"reading {self.path.name}", reading.share())
                     if "\x00" in line:
                         msg = f"{self.at(number)}: a NUL byte; the file is binary or damaged"
                         raise DataError(msg)
@@ -203,6 +213,12 @@ class _Reading:
             msg = f"{self._path}: cannot be read: {error.strerror}"
             raise DataError(msg) from None
         return gzip.GzipFile(fileobj=self._file) if magic == _GZIP else self._file  # type: ignore[return-value]
+
+    def share(self) -> float:
+        """Return how much of the file was read, 0 to 1."""
+        if self._file is None or self._file.closed:
+            return 1.0
+        return self._file.tell() / max(os.fstat(self._file.fileno()).st_size, 1)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._file is not None:

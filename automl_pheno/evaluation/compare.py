@@ -17,10 +17,10 @@ from automl_pheno.evaluation.cross_validation import cross_validate
 from automl_pheno.evaluation.detectors import DETECTORS, detectors_for
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.protocol import Predictor
+from automl_pheno.progress import tick
 from automl_pheno.rng import generator
 from automl_pheno.splits.assign import assign
 from automl_pheno.splits.groups import make_groups
-from automl_pheno.splits.progress import tick
 from automl_pheno.splits.split import Split
 
 RANDOM = "random"

@@ -18,9 +18,9 @@ from scipy.sparse.csgraph import connected_components
 
 from automl_pheno.data import FloatArray, IntArray
 from automl_pheno.errors import SplitError
+from automl_pheno.progress import tick
 from automl_pheno.splits.groups import number_in_order
 from automl_pheno.splits.pairs import Pairs
-from automl_pheno.splits.progress import tick
 
 _DENSE = 3_000  # nodes of an average linkage: its matrix takes 72 MB
 _COARSE = 4  # a coarsened node holds at most 1 / _COARSE of a piece

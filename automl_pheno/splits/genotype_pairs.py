@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, IntArray
-from automl_pheno.splits.progress import tick
+from automl_pheno.progress import tick
 from automl_pheno.splits.thresholds import Estimator
 
 _BLOCK = 1 << 24  # genotypes of one float32 operand; up to six are held

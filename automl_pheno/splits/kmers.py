@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import IntArray, UInt8Array
-from automl_pheno.splits.progress import ticking
+from automl_pheno.progress import ticking
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]

@@ -17,6 +17,7 @@ from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
 from automl_pheno.errors import SplitError, StudyError
 from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.metrics import METRICS
+from automl_pheno.progress import listening
 from automl_pheno.rng import derive_seed
 from automl_pheno.simulate import SIMULATORS, Truth
 from automl_pheno.space.load import load_space
@@ -25,7 +26,6 @@ from automl_pheno.space.size import network_size
 from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
 from automl_pheno.splits import MadeSplit, Split, make_split, read_split, write_split
-from automl_pheno.splits.progress import listening
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
@@ -104,7 +104,8 @@ def run_search(
     """
     hear = progress if progress is not None else Silent()
     path = Path(out).resolve()
-    material = _prepare(config, path, dataset, trait, hear)
+    with listening(hear.step):
+        material = _prepare(config, path, dataset, trait, hear)
     with lock_run(path):
         new = check_identity(path, _identity(config, material))
         if (path / FINAL).exists():
@@ -139,8 +140,7 @@ def _prepare(
     made = None
     split = _split_of(path, config, dataset, trait)
     if split is None:
-        with listening(progress.step):
-            made = make_split(dataset, trait, config.split)
+        made = make_split(dataset, trait, config.split)
         split = made.split
         _hear_split(config, made, progress)
     if config.pruner == "wilcoxon" and not split.is_cross_validation:

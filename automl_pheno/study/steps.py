@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from automl_pheno.progress import listening
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -70,9 +72,7 @@ class StepBar:
 
 @contextmanager
 def step_bar() -> Iterator[None]:
-    """Show a bar for each long step of the splits room within the block."""
-    from automl_pheno.splits.progress import listening
-
+    """Show a bar for each long step within the block."""
     bar = StepBar()
     try:
         with listening(bar):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_pheno.data import decode, encode_sequences
+from automl_pheno.progress import listening
 from automl_pheno.splits.align import make_bases
 from automl_pheno.splits.kmers import Join, canonical_kmers, index_kmers
-from automl_pheno.splits.progress import listening
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 LOTS = 1e12

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from automl_pheno.data import FloatArray, IntArray
+from automl_pheno.progress import tick
 from automl_pheno.splits.audit.alignment import edlib, infix_edits, turned
 from automl_pheno.splits.audit.sequences import Sequences, identities
 from automl_pheno.splits.audit.sides import STAGES, Sides
 from automl_pheno.splits.pairs import Pairs
-from automl_pheno.splits.progress import tick
 
 MOST_CERTIFIED = 300
 """Sequences drawn at most: with none leaking, 95 % confidence that at most 1 % do."""

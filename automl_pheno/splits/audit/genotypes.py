@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, Inputs, IntArray
 from automl_pheno.errors import SplitError
+from automl_pheno.progress import tick
 from automl_pheno.splits.audit.sides import STAGES, BoolArray, Crossing, Scan, Sides, quantiles
 from automl_pheno.splits.markers import choose_markers
-from automl_pheno.splits.progress import tick
 from automl_pheno.splits.thresholds import IBS_LADDER, KINSHIP_LADDER, MEASURES, Estimator
 
 _OPERAND = 1 << 24  # dosages of one block as float32

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import FloatArray, IntArray, UInt8Array
+from automl_pheno.progress import ticking
 from automl_pheno.splits.audit.sides import NONE, STAGES, BoolArray, Crossing, Sides
-from automl_pheno.splits.progress import ticking
 
 FARTHEST = 0.25
 """Median share of the bases in which sequences of one ancestor differ from their consensus, at most."""

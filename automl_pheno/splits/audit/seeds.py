@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from automl_pheno.data import IntArray, UInt8Array
+from automl_pheno.progress import tick
 from automl_pheno.splits.audit.sides import BoolArray, Sides
-from automl_pheno.splits.progress import tick
 
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]

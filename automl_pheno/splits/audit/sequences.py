@@ -19,12 +19,12 @@ from typing import Any, Literal
 import numpy as np
 
 from automl_pheno.data import FloatArray, IntArray, UInt8Array, reverse_complement
+from automl_pheno.progress import tick
 from automl_pheno.splits.audit.alignment import edlib, infix_edits, letters, turned
 from automl_pheno.splits.audit.exact import pairs_across
 from automl_pheno.splits.audit.seeds import find_candidates
 from automl_pheno.splits.audit.sides import BoolArray, Crossing, Scan, Sides, quantiles
 from automl_pheno.splits.pairs import Pairs
-from automl_pheno.splits.progress import tick
 from automl_pheno.splits.thresholds import SHORTEST_PART
 
 FLOOR = 0.7
