@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from automl_pheno.data import Dataset, Inputs, load_dataset
-from automl_pheno.errors import DataError, SpaceError, SplitError, StudyError
+from automl_pheno.errors import CurationError, DataError, SpaceError, SplitError, StudyError
 from automl_pheno.study.config import make_study
 from automl_pheno.study.dashboard import make_app, make_note
 from automl_pheno.study.progress import Silent
@@ -179,3 +179,72 @@ def test_the_dashboard_serves_the_study_with_the_leaderboard_as_its_note(study, 
 def test_no_dashboard_without_a_run(tmp_path):
     with pytest.raises(StudyError, match=r"holds no journal\.log"):
         make_app(tmp_path)
+
+
+@pytest.fixture
+def copied(dataset):
+    """Return the samples and a copy of each with one call changed: as alike as one sample read twice."""
+    again = dataset.inputs.values.copy()
+    again[:, 7] = (again[:, 7] + 1) % 3
+    values = np.concatenate([dataset.inputs.values, again])
+    ids = np.array([*dataset.ids, *(f"{name}_again" for name in dataset.ids)])
+    y = np.tile(dataset.y("yield"), 2)
+    return Dataset(
+        name="toy", ids=ids, inputs=Inputs(kind="genotype", values=values),
+        traits=pd.DataFrame({"yield": y}, index=ids), columns=pd.DataFrame(index=ids),
+    )  # fmt: skip
+
+
+def test_a_leak_stops_the_search_before_anything_is_written(study, copied, tmp_path):
+    with pytest.raises(SplitError, match=r"the split leaks: .*leakage: report"):
+        run_search(study(split={"groups": ("random",)}), tmp_path / "run", dataset=copied)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_leak_is_told_where_the_study_allows_it(study, copied, tmp_path):
+    heard = Listener()
+    config = study(split={"groups": ("random",)}, leakage="report")
+    run = run_search(config, tmp_path / "run", heard, dataset=copied)
+    assert any(message.startswith("leak: ") for message in heard.messages)
+    card = json.loads((run / "split_card.json").read_text())
+    assert card["statement"].startswith("not leakage-free")
+    assert card["audit"]["leaks"]
+
+
+def test_what_was_copied_stays_together_without_being_asked(study, copied, tmp_path):
+    run = run_search(study(), tmp_path / "run", dataset=copied)
+    split = pd.read_csv(run / "split.csv")
+    split["sample"] = split["id"].str.replace("_again", "")
+    assert (split[split["set"] != "purged"].groupby("sample")["set"].nunique() == 1).all()
+
+
+def test_resuming_takes_up_the_split_instead_of_making_it_again(study, dataset, tmp_path, monkeypatch):
+    run_search(study(), tmp_path / "run", dataset=dataset)
+    (tmp_path / "run" / "final.json").unlink()
+
+    def refuse(*_: object) -> None:
+        msg = "the split was made again"
+        raise AssertionError(msg)
+
+    monkeypatch.setattr("automl_pheno.study.search.make_split", refuse)
+    run_search(study(), tmp_path / "run", dataset=dataset)
+
+
+def test_a_curation_reaches_every_candidate(study, dataset, tmp_path):
+    config = study(curation={"ld_prune": 0.5, "min_maf": 0.05}, baselines=("ridge",))
+    run = run_search(config, tmp_path / "run", dataset=dataset)
+    record = json.loads((run / "trials.jsonl").read_text().splitlines()[0])
+    assert record["candidate"]["curation"]["ld_prune"] == 0.5
+    assert (run / "best" / "curated.json").is_file()
+
+
+def test_a_curation_of_variants_is_refused_for_sequences_before_the_run_begins(study, tmp_path):
+    letters = np.random.default_rng(0).integers(0, 4, (80, 20))
+    ids = np.array([f"s{i}" for i in range(80)])
+    sequences = Dataset(
+        name="s", ids=ids, inputs=Inputs(kind="sequence", values=(1 << letters).astype(np.uint8)),
+        traits=pd.DataFrame({"y": np.arange(80.0)}, index=ids), columns=pd.DataFrame(index=ids),
+    )  # fmt: skip
+    with pytest.raises(CurationError, match=r"curation.ld_prune: is about variants"):
+        run_search(study(curation={"ld_prune": 0.5}), tmp_path / "run", dataset=sequences)
+    assert not (tmp_path / "run").exists()
