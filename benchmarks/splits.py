@@ -212,6 +212,12 @@ def measure(tool: str, folder: Path, timeout: float) -> dict[str, Any]:
     return {"seconds": seconds, **result}
 
 
+def prepare(task: dict[str, Any], folder: Path) -> None:
+    """Make the data in a process of their own, since a child's peak memory begins at its parent's."""
+    words = [str(task["kind"]), str(task["n"]), str(task["length"])]
+    subprocess.run([sys.executable, __file__, "--prepare", *words, "--folder", str(folder)], check=True)
+
+
 def child(tool: str, folder: Path) -> None:
     """Run one tool and write its assignment with the peak memory of this process and its children."""
     assignment = TOOLS[tool](folder)
@@ -250,10 +256,15 @@ def main() -> None:
     parser.add_argument("--rivals", default="all", help="all, none, or names, comma-separated")
     parser.add_argument("--timeout", type=float, default=1800.0, help="seconds a tool")
     parser.add_argument("--child")
+    parser.add_argument("--prepare", nargs=3)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.child:
         child(options.child, options.folder)
+        return
+    if options.prepare:
+        kind, n, length = options.prepare
+        (make_sequences if kind == "sequence" else make_genotypes)(options.folder, int(n), int(length))
         return
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     tasks = QUICK if options.quick else {name: TASKS[name] for name in options.tasks.split(",")}
@@ -262,7 +273,7 @@ def main() -> None:
         n, length, kind = int(task["n"]), int(task["length"]), task["kind"]
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            make_sequences(folder, n, length) if kind == "sequence" else make_genotypes(folder, n, length)
+            prepare(task, folder)
             truth = pd.read_csv(folder / "truth.csv", dtype=str)
             print(f"\n{name}: {n:,} x {length:,}, {len(truth):,} planted pairs")
             tools = SEQUENCE_TOOLS if kind == "sequence" else GENOTYPE_TOOLS
