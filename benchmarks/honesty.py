@@ -74,13 +74,12 @@ def wheat() -> Iterator[tuple[Dataset, str, str, dict[str, dict[str, Any]]]]:
 
 
 def maize() -> Iterator[tuple[Dataset, str, str, dict[str, dict[str, Any]]]]:
-    """Maize inbred lines from VCF: IBS, and whole populations."""
+    """Maize inbred lines from VCF by IBS."""
     data = read_dataset(DATA / "maize_mdp" / "maize_mdp.vcf.gz", trait_table=DATA / "maize_mdp" / "phenotypes.csv")
     splits = {
         "random": RANDOM,
         "IBS >= 0.95": {"groups": ("relatedness:ibs=0.95",)},
         "IBS >= 0.8": {"groups": ("relatedness:ibs=0.8",), "most_purged": 0.9},
-        "populations": {"regime": "cross-population", "populations": 10, "largest_group": 1.0},
     }
     for trait in ("EarHT", "dpoll", "EarDia"):
         yield drop_missing(data, trait), trait, "gblup", splits

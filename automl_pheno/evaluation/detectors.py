@@ -70,7 +70,7 @@ def detectors_for(inputs: Inputs) -> tuple[str, ...]:
     return tuple(name for name in names if not (complete and name == "missingness"))
 
 
-@_add("nearest_neighbour", BOTH, "held-out samples have near copies in training, from which the value is copied")
+@_add("nearest_neighbour", BOTH, "held-out samples have others so like them in training that the value can be copied")
 def nearest_neighbour(
     dataset: Dataset, y: FloatArray, train: IntArray, held_out: IntArray, group: IntArray, rng: np.random.Generator
 ) -> FloatArray:
