@@ -84,6 +84,27 @@ def test_a_howto_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch:
     assert list(tmp_path.rglob("predictions.csv"))
 
 
+def test_the_splits_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands(ROOT / "docs" / "howto" / "splits.md"):
+        assert main([*words, "--baselines", "gblup"] if "--compare" in words else words) == 0, words
+    assert (tmp_path / "demo_families" / "split_card.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_curation_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its study file as it stands, but with fewer trials."""
+    shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / "curation.md"
+    study = blocks(page, "yaml")[0]
+    assert "trials: 5" in study
+    Path("study.yaml").write_text(study.replace("trials: 5", "trials: 1\nbaselines: [gblup, ridge]"))
+    for words in commands(page):
+        assert main(words) == 0, words
+    assert Path("studies/curated/final.json").is_file()
+
+
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a simulated `promoters.csv`, with 2 trials instead of 50 and without baselines, so that a network wins."""
