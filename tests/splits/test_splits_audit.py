@@ -268,9 +268,12 @@ def test_a_library_is_recognised_and_its_extrapolation_checked():
     sets[np.flatnonzero(mutations == 2)[:5]] = "test"
     broken = audited(data, replace(split, set=sets), AuditRules(extrapolation="mutations"))
     assert [(leak.kind, leak.count) for leak in broken.leaks] == [("extrapolation", 5)]
-    random = audited(data, random_split(data, 0, 0), AuditRules())
+    random = audited(data, random_split(data, 0, 0), AuditRules(judged=()))
     assert random.leaks == ()
     assert "not leakage-free" in random.statement
+    claimed = audited(data, random_split(data, 0, 0), AuditRules())
+    assert {leak.kind for leak in claimed.leaks} == {"identity"}
+    assert claimed.statement.startswith("not leakage-free")
     position = audited(data, random_split(data, 0, 0), AuditRules(extrapolation="position"))
     assert [leak.kind for leak in position.leaks] == ["extrapolation", "extrapolation"]
 

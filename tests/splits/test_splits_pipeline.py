@@ -95,6 +95,17 @@ def test_a_library_of_mutants_is_split_by_what_it_extrapolates_to(kind):
     assert not made.card["statement"].startswith("leakage-free")
 
 
+def test_a_random_split_of_mutants_of_one_sequence_is_a_leak():
+    data, _ = SIMULATORS["mutants"](seed=2, n=400)
+    trait = str(data.traits.columns[0])
+    made = make_split(data, trait, SplitConfig(groups=("random",)))
+    assert any("mutants of one sequence" in leak for leak in made.leaks)
+    assert made.card["statement"].startswith("not leakage-free")
+    told = make_split(data, trait, SplitConfig(extrapolation="none"))
+    assert told.leaks == ()
+    assert "not leakage-free" in told.card["statement"] or "leakage-free at" not in told.card["statement"]
+
+
 def test_an_extrapolation_of_independent_sequences_is_refused():
     data = simulate_unrelated(100, 60, np.random.default_rng(1))
     with pytest.raises(SplitError, match="libraries of mutants of one sequence"):

@@ -215,6 +215,8 @@ class _Similarity:
                 broken = extrapolation_broken(dataset.inputs.values, ancestor, rules.extrapolation, sides)
                 what = f"sequences without what was declared ({rules.extrapolation})"
                 checks.append(Check(kind="extrapolation", what=what, judged=True, crossings=broken))
+            elif "identity" in rules.judged:
+                checks.append(_independence_check(scan, sides, rules.identity))
             told = {"library": {"length": length, "extrapolation": rules.extrapolation, "nearest": facts}}
             return cls(checks=tuple(checks), facts={"similarity": None, "certificate": None, **told}, scan=scan)
         return cls._of_sequences(dataset, sides, rules, rng)
@@ -258,6 +260,23 @@ class _Similarity:
             pairs = certificate.pairs(rules.identity)
         kept = pairs if judged and pairs is not None and len(pairs) else None
         return cls(checks=tuple(checks), facts=_facts(scan, certificate), scan=scan, pairs=kept)
+
+
+def _independence_check(scan: Scan, sides: Sides, identity: float) -> Check:
+    """Count the sequences of a library that have a near copy in training, where they were said to be independent."""
+    crossings = {}
+    for stage in STAGES:
+        rows = sides.rows(stage)
+        rows = rows[scan.nearest[rows] >= 0]
+        rows = rows[np.argsort(-scan.similarity[rows], kind="stable")]
+        alike = rows[scan.similarity[rows] >= identity]
+        crossings[stage] = Crossing(
+            count=len(alike),
+            examples=np.stack([alike[:3], scan.nearest[alike[:3]]], axis=1),
+            worst=float(scan.similarity[rows[0]]) if len(rows) else math.nan,
+        )
+    what = f"mutants of one sequence with another at identity >= {identity:g}"
+    return Check(kind="identity", what=what, judged=True, threshold=identity, crossings=crossings)
 
 
 def _similarity_check(kind: str, scan: Scan, judged: bool) -> Check:  # noqa: FBT001 - a field of the rules
