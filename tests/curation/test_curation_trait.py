@@ -29,8 +29,9 @@ def test_the_inverse_is_exact_on_training_values(y):
 def test_both_directions_keep_the_order_and_undo_each_other(y, values, scores):
     learnt = learn_rank_normal(y)
     new, z = np.unique(values), np.unique(scores)
-    assert (np.diff(learnt.scores(new)) >= 0).all()
-    assert (np.diff(learnt.phenotypes(z)) >= 0).all()
+    assert (np.diff(learnt.scores(new)) >= -1e-12).all()  # but for rounding
+    back = learnt.phenotypes(z)
+    assert (np.diff(back) >= -1e-12 * max(np.abs(y).max(), np.abs(back).max())).all()
     if len(learnt.y) > 1:
         scale = max(np.abs(y).max(), np.abs(new).max(), 1.0)
         np.testing.assert_allclose(learnt.phenotypes(learnt.scores(new)), new, atol=1e-6 * scale)
