@@ -6,6 +6,7 @@ from typing import Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from automl_pheno.errors import known_names
 from automl_pheno.splits.groups import GROUPINGS
 
 
@@ -71,7 +72,7 @@ class SplitConfig(BaseModel):
         for text in groups:
             name = text.partition(":")[0]
             if name not in GROUPINGS:
-                msg = f"unknown grouping {name!r}; known: {', '.join(sorted(GROUPINGS))}"
+                msg = f"unknown grouping {name!r}; {known_names(name, GROUPINGS)}"
                 raise ValueError(msg)
         if "random" in groups and len(groups) > 1:
             msg = "'random' means no grouping beyond duplicates and stands alone"
