@@ -21,6 +21,11 @@ if os.environ.get("AUTOML_PHENO_TEST_GPU") != "1":  # `pytest -m gpu` on a machi
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes depends on the machine and is no assertion
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA_FOLDER = Path(os.environ.get("AUTOML_PHENO_DATA", REPOSITORY.parent / "shared" / "data"))
