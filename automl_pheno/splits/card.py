@@ -109,8 +109,9 @@ def count_shared(dataset: Dataset, split: Split, parts: StrArray) -> dict[str, i
     }
     values = dataset.inputs.values[used]
     if dataset.kind == "genotype":
-        texts = (",".join(map(str, row.tolist())) for row in values)
-        digests = [hashlib.sha256(text.replace("-0.0", "0.0").encode()).digest() for text in texts]
+        # one value for each missing call, and + 0.0 makes one zero of two
+        rows = (np.nan_to_num(row, nan=-1.0) + 0.0 for row in values)
+        digests = [hashlib.sha256(row.tobytes()).digest() for row in rows]
         return shared | {"genotypes": _crossing(digests, sides)}
     sequences = decode(values)
     side_of = dict(zip(sequences, sides, strict=True))

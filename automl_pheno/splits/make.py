@@ -80,8 +80,9 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         groups,
         config,
         (
-            *(sequence_notes(dataset.inputs.values) if dataset.kind == "sequence" else ()),
+            *_data_notes(dataset),
             *drawn.notes,
+            *audited.notes,
             *_size_notes(split),
         ),
         audit=audit,

@@ -66,6 +66,7 @@ class _Material:
     space: SearchSpace
     dataset: Dataset
     trait: str
+    about: dict[str, Any]  # what makes the data the same, their hash among it
     split: Split
     made: MadeSplit | None  # None where the split of the run is taken up again
     truth: Truth | None
@@ -138,7 +139,8 @@ def _prepare(
         msg = f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s"
         raise StudyError(msg)
     made = None
-    split = _split_of(path, config, dataset, trait)
+    about = _data_identity(dataset, trait)
+    split = _split_of(path, config, dataset, about)
     if split is None:
         made = make_split(dataset, trait, config.split)
         split = made.split
@@ -146,14 +148,14 @@ def _prepare(
     if config.pruner == "wilcoxon" and not split.is_cross_validation:
         msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
         raise StudyError(msg)
-    return _Material(space=space, dataset=dataset, trait=trait, split=split, made=made, truth=truth)
+    return _Material(space=space, dataset=dataset, trait=trait, about=about, split=split, made=made, truth=truth)
 
 
-def _split_of(path: Path, config: StudyConfig, dataset: Dataset, trait: str) -> Split | None:
+def _split_of(path: Path, config: StudyConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:
     """Return the split of a run that began with the same data and configuration; a large one takes long to make."""
     try:
         before = json.loads((path / IDENTITY).read_text())
-        same = before["data"] == _data_identity(dataset, trait) and before["split"] == _split_identity(config)
+        same = before["data"] == about and before["split"] == _split_identity(config)
         split = read_split(path / SPLIT) if same and (path / SPLIT_CARD).exists() else None
     except (OSError, ValueError, KeyError, SplitError):
         return None
@@ -186,10 +188,9 @@ def _read_data(config: StudyConfig, progress: Progress) -> tuple[Dataset, Truth 
 
 def _identity(config: StudyConfig, material: _Material) -> dict[str, Any]:
     """Return what must stay the same for results of one run to be comparable."""
-    dataset = material.dataset
     return {
         "space": material.space.tree(),
-        "data": _data_identity(dataset, material.trait),
+        "data": material.about,
         "split": _split_identity(config),
         "curation": config.curation.model_dump(mode="json"),
         "metric": config.metric,
@@ -249,7 +250,7 @@ def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
         path,
         {
             "files": dict(dataset.files),
-            "data_sha256": dataset.sha256(),
+            "data_sha256": material.about["sha256"],
             "development_sha256": digest,
             "seeds": {"study": config.seed, "split": config.split.seed},
             "notes": list(dataset.notes),

@@ -158,6 +158,14 @@ def test_promoters_are_proven_free_of_similar_pairs(data_folder):
 
 
 @pytest.mark.data
+def test_what_the_audit_has_purged_stands_on_the_card(data_folder):
+    data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "leaf_enrichment")
+    made = make_split(data, "leaf_enrichment", SplitConfig(audit_seconds=1.0))
+    told = [note for note in made.card["notes"] if note.startswith("the audit found ")]
+    assert bool(told) == bool(made.card["purged"]["after_audit"])
+
+
+@pytest.mark.data
 def test_unrelated_people_raise_no_alarm(data_folder):
     data = read_dataset(data_folder / "fastlmm_toy" / "toydata.5chrom.bed")
     trait = pd.DataFrame({"t": np.arange(len(data), dtype=float)}, index=data.ids)
