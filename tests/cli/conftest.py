@@ -69,6 +69,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def refuses(folder: Path, run: Run) -> Callable[[tuple[str, ...], tuple[str, ...]], None]:
+    """Return a check: the words end with code 2 and one line that has all that is expected; nothing is written."""
+
+    def check(words: tuple[str, ...], expected: tuple[str, ...]) -> None:
+        before = listing(folder)
+        done = run(*words)
+        assert done.code == 2, done
+        *notes, message = done.err.splitlines()
+        assert message.startswith("error: "), done.err
+        assert not [note for note in notes if "error" in note.lower()], done.err
+        assert "Traceback" not in done.err + done.out
+        for fragment in expected:
+            assert fragment in message, done.err
+        assert listing(folder) == before
+
+    return check
+
+
+def listing(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a working folder in which a search of baselines alone has been run; not to be changed."""
