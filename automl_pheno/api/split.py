@@ -9,9 +9,9 @@ from typing import Any
 from automl_pheno.api.plan import plan_data
 from automl_pheno.data import choose_trait, drop_missing
 from automl_pheno.errors import StudyError
-from automl_pheno.files import write_json, write_text, writing
-from automl_pheno.splits import make_split, write_split
-from automl_pheno.study.run_folder import COMPARISON, SPLIT, SPLIT_CARD, SPLIT_SAMPLES
+from automl_pheno.files import writing
+from automl_pheno.splits import make_split
+from automl_pheno.study.run_folder import COMPARISON, write_split_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,7 @@ def split_data(*, out: Path, **options: Any) -> WrittenSplit:
         raise StudyError(msg)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    files = (out / SPLIT, out / SPLIT_CARD, out / SPLIT_SAMPLES)
-    with writing(files[0]):
-        write_split(made.split, files[0])
-    write_json(files[1], made.card)
-    write_text(files[2], made.samples.to_csv(index=False))
+    files = write_split_files(out, made)
     # of another split, perhaps
     (out / COMPARISON).unlink(missing_ok=True)
     return WrittenSplit(card=made.card, leaks=made.leaks, files=(*files, write_split_page(out)), notes=usable.notes)

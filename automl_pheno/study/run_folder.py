@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from automl_pheno.errors import StudyError
 from automl_pheno.files import write_json, write_text, writing
+from automl_pheno.splits.file import write_split
 from automl_pheno.study.leaderboard import make_leaderboard
 from automl_pheno.study.records import TrialRecord, append_record, read_records, repair_records
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from automl_pheno.splits import MadeSplit
 
 STUDY = "study.yaml"
 SPACE = "space.yaml"
@@ -191,6 +194,16 @@ def _nested(items: list[Any]) -> bool:
 def _shown(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def write_split_files(folder: Path, made: MadeSplit) -> tuple[Path, Path, Path]:
+    """Write ``split.csv``, ``split_card.json`` and ``split_samples.csv`` into the existing `folder`; return them."""
+    files = (folder / SPLIT, folder / SPLIT_CARD, folder / SPLIT_SAMPLES)
+    with writing(files[0]):
+        write_split(made.split, files[0])
+    write_json(files[1], made.card)
+    write_text(files[2], made.samples.to_csv(index=False))
+    return files
 
 
 def write_provenance(path: Path, facts: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import yaml
 from automl_pheno.curation import check_suits
 from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
 from automl_pheno.errors import SplitError, StudyError
-from automl_pheno.files import write_json, write_text, writing
+from automl_pheno.files import write_text, writing
 from automl_pheno.metrics import METRICS
 from automl_pheno.progress import listening
 from automl_pheno.rng import derive_seed
@@ -25,7 +25,7 @@ from automl_pheno.space.sample import default_values, sample
 from automl_pheno.space.size import network_size
 from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
-from automl_pheno.splits import MadeSplit, Split, make_split, read_split, write_split
+from automl_pheno.splits import MadeSplit, Split, make_split, read_split
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
@@ -46,12 +46,12 @@ from automl_pheno.study.run_folder import (
     SPACE,
     SPLIT,
     SPLIT_CARD,
-    SPLIT_SAMPLES,
     STUDY,
     RunFolder,
     check_identity,
     lock_run,
     write_provenance,
+    write_split_files,
 )
 from automl_pheno.study.samplers import make_sampler
 from automl_pheno.study.storage import open_study
@@ -234,15 +234,12 @@ def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
     development = dataset.take(split.development)
     with writing(path):
         if material.made is not None:
-            write_split(split, path / SPLIT)
+            write_split_files(path, material.made)
         save_dataset(development, path / DEVELOPMENT)
         if len(split.test):
             save_dataset(dataset.take(split.test), path / SEALED)
         if material.truth is not None:
             material.truth.save(path)
-    if material.made is not None:
-        write_text(path / SPLIT_SAMPLES, material.made.samples.to_csv(index=False))
-        write_json(path / SPLIT_CARD, material.made.card)
     write_text(path / STUDY, config.to_yaml())
     write_text(path / SPACE, yaml.safe_dump(material.space.tree(), sort_keys=False))
     digest = development.sha256()
