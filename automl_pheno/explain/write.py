@@ -14,7 +14,7 @@ import numpy as np
 from automl_pheno.data.encode import one_hot
 from automl_pheno.explain.attribution import Attribution
 from automl_pheno.explain.importance import importance
-from automl_pheno.explain.motifs import FoundMotif, motif_summary, motif_table
+from automl_pheno.explain.motifs.seqlets import FoundMotif, motif_summary, motif_table
 from automl_pheno.explain.references import is_aligned
 
 

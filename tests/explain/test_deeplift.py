@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from automl_pheno.explain.deeplift import deeplift_multipliers
-from automl_pheno.explain.layer_rules import check_layers
-from automl_pheno.explain.network import expected_gradient_multipliers
+from automl_pheno.explain.methods.deeplift import deeplift_multipliers
+from automl_pheno.explain.methods.gradients import expected_gradient_multipliers
+from automl_pheno.explain.methods.layer_rules import check_layers
 from automl_pheno.explain.registry import UnsupportedLayerError
 from automl_pheno.space.config import Activation
 

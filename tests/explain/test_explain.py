@@ -244,7 +244,7 @@ def test_many_variants_become_groups_and_additive_effects_survive(mapped: bool) 
 
 
 def test_a_slow_predictor_is_explained_on_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("automl_pheno.explain.permutation.EVALUATIONS", 3000)
+    monkeypatch.setattr("automl_pheno.explain.methods.permutation.EVALUATIONS", 3000)
     inputs = random_sequences(60, 0)
     found = explain(Formula(lambda codes: codes[:, 0]), inputs, inputs, rng=rng())
     assert len(found) < 60

@@ -7,7 +7,7 @@ import pytest
 
 from automl_pheno.data.dataset import Inputs
 from automl_pheno.explain.attribution import Attribution, at_bases
-from automl_pheno.explain.motifs import consensus, motif_summary, motif_table, seqlets
+from automl_pheno.explain.motifs.seqlets import consensus, motif_summary, motif_table, seqlets
 from automl_pheno.explain.registry import ExplainError
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")

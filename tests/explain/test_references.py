@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_pheno.data.dataset import Inputs
-from automl_pheno.explain.groups import player_groups
+from automl_pheno.explain.methods.groups import player_groups
 from automl_pheno.explain.references import (
     dinucleotide_shuffles,
     draw_rows,

@@ -104,3 +104,37 @@ def in_batches(function: Gradient, fixed: FloatArray, varied: FloatArray, size: 
         gradients.append(gradient[:keep])
         outputs.append(y[:keep])
     return np.concatenate(gradients), np.concatenate(outputs)
+
+
+def compile_outputs(model: Any) -> Callable[[FloatArray], FloatArray]:
+    """Return a compiled function from encoded inputs to the model's outputs, shape (n,); compiled anew for each n.
+
+    Raises
+    ------
+    ExplainError
+        The backend is neither TensorFlow nor JAX.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
+        def forward(x: Tensor) -> Tensor:
+            return tf.reshape(model(x, training=False), (-1,))
+
+        return lambda x: np.asarray(forward(tf.constant(x, tf.float32)).numpy())
+    if backend == "jax":
+        import jax
+
+        def outputs(x: Tensor, weights: list[Tensor]) -> Tensor:
+            with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
+                return keras.ops.reshape(model(x, training=False), (-1,))
+
+        compiled = jax.jit(outputs)
+        return lambda x: np.asarray(
+            compiled(np.asarray(x, np.float32), [variable.value for variable in model.variables])
+        )
+    msg = f"networks are explained on the tensorflow or jax backend of Keras, got {backend!r}"
+    raise ExplainError(msg)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.explain.compiled import compile_gradient, in_batches
+from automl_pheno.explain.methods.compiled import compile_gradient, in_batches
 
 ROWS = 256
 
@@ -48,7 +48,7 @@ def deeplift_multipliers(
     """
     from keras import ops
 
-    from automl_pheno.explain.layer_rules import check_layers, run
+    from automl_pheno.explain.methods.layer_rules import check_layers, run
 
     check_layers(model)
     count = references.shape[1]

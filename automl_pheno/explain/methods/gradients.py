@@ -8,8 +8,8 @@ import numpy as np
 
 from automl_pheno.data.dataset import FloatArray, Inputs
 from automl_pheno.explain.attribution import Contributions
-from automl_pheno.explain.compiled import compile_gradient, in_batches
-from automl_pheno.explain.deeplift import deeplift_multipliers
+from automl_pheno.explain.methods.compiled import compile_gradient, in_batches
+from automl_pheno.explain.methods.deeplift import deeplift_multipliers
 from automl_pheno.explain.references import References, make_references
 from automl_pheno.explain.registry import EXPLAINERS, ExplainError, ExplainRequest, NetworkLike
 

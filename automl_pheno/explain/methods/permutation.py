@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from automl_pheno.data.dataset import FloatArray, Inputs, IntArray
 from automl_pheno.explain.attribution import Contributions
-from automl_pheno.explain.groups import player_groups
+from automl_pheno.explain.methods.groups import player_groups
 from automl_pheno.explain.references import draw_rows
 from automl_pheno.explain.registry import EXPLAINERS, ExplainRequest
 from automl_pheno.predictors.protocol import Predictor

@@ -1,0 +1,1 @@
+"""What happens when sequences or genotypes are changed: mutants, motifs put in and taken out, surrogates."""
