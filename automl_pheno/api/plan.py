@@ -164,6 +164,7 @@ def run_plan(plan: Plan, *, explain: bool = True, progress: Progress | None = No
     from automl_pheno.api.report import draw_report
     from automl_pheno.study.progress import ConsoleProgress
     from automl_pheno.study.search import run_search
+    from automl_pheno.study.steps import step_bar
 
     hear = ConsoleProgress() if progress is None else progress
     run_search(plan.config, plan.folder, hear, dataset=plan.dataset, trait=plan.trait)
@@ -171,7 +172,9 @@ def run_plan(plan: Plan, *, explain: bool = True, progress: Progress | None = No
     if run.is_finished:
         if explain and not (run.path / EXPLANATION).exists():
             hear.message("explaining the winner")
-            for note in explain_run(run, seed=plan.config.seed).notes:
+            with step_bar():
+                (explained,) = explain_run(run, seed=plan.config.seed)
+            for note in explained.notes:
                 hear.message(note)
         draw_report(run)
     return run

@@ -194,14 +194,11 @@ class Best:
         ExplainError
             The method does not apply.
         """
+        from automl_pheno.api.verdict import warnings_of
         from automl_pheno.explain import explain
 
         given = None if data is None else self.samples(data)
-        file = self.path.resolve().parent / DEVELOPMENT
-        if not file.is_file():
-            msg = f"{file}: is missing; an explanation compares with the development samples of the run"
-            raise StudyError(msg)
-        development = load_dataset(file)
+        development = self.development
         return explain(
             self.predictor,
             development.inputs if given is None else given.inputs,
@@ -210,7 +207,24 @@ class Best:
             rng=generator(seed, "explain"),
             ids=development.ids if given is None else given.ids,
             max_samples=samples,
+            warnings=warnings_of(self.path),
         )
+
+    @property
+    def development(self) -> Dataset:
+        """The development samples of the run, which the predictor was fitted on.
+
+        Raises
+        ------
+        StudyError
+            They do not lie beside the predictor.
+        """
+        folder = self.path.resolve().parent
+        file = next((place / DEVELOPMENT for place in (folder, folder.parent) if (place / DEVELOPMENT).is_file()), None)
+        if file is None:
+            msg = f"{folder / DEVELOPMENT}: is missing; an explanation compares with the development samples of the run"
+            raise StudyError(msg)
+        return load_dataset(file)
 
     def samples(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
         """Return `data` as the winner reads it, with ids and notes on what was matched.
@@ -242,7 +256,7 @@ class Best:
             return Samples(ids=np.arange(len(data)).astype(np.str_), inputs=data)
         if isinstance(data, (Dataset, str, Path, pd.DataFrame)):
             dataset = read(data)
-            return Samples(ids=dataset.ids, inputs=dataset.inputs, notes=dataset.notes)
+            return Samples(ids=dataset.ids, inputs=dataset.inputs, columns=dataset.columns, notes=dataset.notes)
         sequences: list[object] = list(data)
         texts = [item for item in sequences if isinstance(item, str)]
         if len(texts) < len(sequences):

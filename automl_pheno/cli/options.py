@@ -76,3 +76,8 @@ Folds = Annotated[
     int | None, typer.Option("--folds", help="Choose by K folds instead of one validation set.", show_default=False)
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the split and the search.", show_default=False)]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

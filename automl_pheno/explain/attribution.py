@@ -74,6 +74,8 @@ class Attribution:
         See `Contributions`.
     manifest
         Method, fallback and its reason, background, seeds, error quantiles, versions. JSON-ready.
+    warnings
+        Sentences that must be read with it, for example that the network does not beat the baseline.
     """
 
     inputs: Inputs
@@ -87,6 +89,7 @@ class Attribution:
     hypothetical: FloatArray | None = None
     deltas: FloatArray | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -131,14 +134,16 @@ class Attribution:
     def plot(self, *, samples: int = 6) -> Figure:
         """Return a figure: logos of the `samples` highest predictions, or the importance of each variant.
 
-        Sequences are drawn as letters whose height is the contribution of that base to the prediction.
+        Sequences are drawn as letters whose height is the contribution of that base to the prediction. `warnings`
+        stand above the figure.
         """
-        from automl_pheno.explain.plot import contribution_logos, importance_by_variant
+        from automl_pheno.explain.plot import contribution_logos, importance_by_variant, warn_above
 
         if self.kind == "genotype":
-            return importance_by_variant(self)
+            return warn_above(importance_by_variant(self), self.warnings)
         top = np.argsort(-self.predictions)[:samples]
-        return contribution_logos(self.values[top], titles=[self._title(int(row)) for row in top])
+        figure = contribution_logos(self.values[top], titles=[self._title(int(row)) for row in top])
+        return warn_above(figure, self.warnings)
 
     def _title(self, row: int) -> str:
         return f"{self.ids[row]}: predicted {self.predictions[row]:.3g}"

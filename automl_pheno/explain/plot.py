@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 """Okabe & Ito 2008: told apart by colour-blind readers and in print."""
 CHROMOSOME_COLOURS = ("#0072B2", "#8C8C8C")
+CHARACTERS_AN_INCH = 14.0
 
 
 def draw_logo(axes: Axes, heights: FloatArray, *, first: int = 1) -> None:
@@ -84,6 +86,15 @@ def contribution_logos(
         axes.set_title(title, fontsize=9, loc="left", pad=2)
     all_axes[-1].set_xlabel("position (bp)")
     figure.supylabel(f"contribution ({unit})", fontsize=9)
+    return figure
+
+
+def warn_above(figure: Figure, warnings: Sequence[str]) -> Figure:
+    """Write warnings above a figure, wrapped to its width, and return it."""
+    if warnings:
+        width = int(figure.get_size_inches()[0] * CHARACTERS_AN_INCH)
+        lines = [line for warning in warnings for line in textwrap.wrap(warning, width)]
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=9, color="#A63A00")
     return figure
 
 

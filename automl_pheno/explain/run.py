@@ -38,6 +38,7 @@ def explain(
     max_samples: int = 200,
     n_references: int = 20,
     references: ReferenceKind | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Attribution:
     """Return the contributions of positions or variants to the predictions for `inputs`.
 
@@ -55,11 +56,15 @@ def explain(
     method
         Name in ``EXPLAINERS``, or ``auto``: ``deeplift`` for networks (``expected_gradients`` where a layer has no
         rule; the manifest says so), ``linear`` where it is exact, ``mean`` for a constant, ``permutation`` otherwise.
+        Of networks also ``integrated_gradients``, ``gradient_x_input`` and ``smoothgrad``; of anything ``ism``, the
+        effect of mutations (sequences) or of the dosage (genotypes).
     ids
         Ids of `inputs`; by default their numbers, from 0.
     references
         ``shuffles`` (dinucleotide shuffles) or ``training``, for networks; None chooses: training samples for
         genotypes and for variants of one sequence, shuffles otherwise.
+    warnings
+        What is known against the predictor; kept with the result.
 
     Raises
     ------
@@ -109,6 +114,18 @@ def explain(
         hypothetical=contributions.hypothetical,
         deltas=contributions.deltas,
         manifest=manifest,
+        warnings=(*warnings, *_noticed(manifest)),
+    )
+
+
+def _noticed(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """Return what the explanation itself gives reason to warn of."""
+    alike = int(manifest.get("samples_that_shuffling_left_alike") or 0)
+    if not alike:
+        return ()
+    return (
+        f"{alike:,} of {manifest['samples']:,} sequences look the same after shuffling (repeats, few bases): their "
+        "contributions have no useful background",
     )
 
 

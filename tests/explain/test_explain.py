@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -23,7 +21,6 @@ from automl_pheno.explain import (
     explain,
     importance,
     recovery,
-    write_explanation,
 )
 
 LENGTH, MOTIF = 40, "TGACTCA"
@@ -350,25 +347,6 @@ def test_shap_plots_take_the_explanation() -> None:
     variants = genotypes(5, 4, 0)
     plot = explain(Formula(lambda d: d[:, 0]), variants, variants, rng=rng()).plot()
     assert len(plot.axes[0].collections[0].get_offsets()) == 4
-
-
-def test_the_written_explanation_can_be_read_again(tmp_path: Path) -> None:
-    inputs, _ = planted_sequences(30, 0)
-    found = explain(motif_network(), inputs, inputs, rng=rng(), n_references=4)
-    files = write_explanation(found, tmp_path / "explain", verdict="The network is better.", seed=3, extra={"a": 1})
-    names = {"attributions.npz", "importance.csv", "manifest.json", "motifs.csv", "motifs.npz"}
-    assert {path.name for path in files} == {path.name for path in (tmp_path / "explain").iterdir()} == names
-    with np.load(tmp_path / "explain" / "attributions.npz", allow_pickle=False) as stored:
-        np.testing.assert_allclose(stored["values"], found.values, atol=1e-6)
-        assert stored["one_hot"].shape == (30, LENGTH, 4)
-        assert stored["deltas"].shape == (30, 4)
-    manifest = json.loads((tmp_path / "explain" / "manifest.json").read_text())
-    assert next(iter(manifest)) == "verdict"
-    assert manifest["method"] == "deeplift"
-    assert manifest["a"] == 1
-    assert manifest["versions"]["keras"] == keras.__version__
-    motifs = pd.read_csv(tmp_path / "explain" / "motifs.csv")
-    assert MOTIF in motifs["consensus"].iloc[0]
 
 
 def test_every_explainer_is_named_in_the_documentation_of_explain() -> None:
