@@ -184,6 +184,8 @@ case("explain of an unfinished run", ("explain", "run"), ("run", "final.json"),
      lambda folder: saved_model(folder, width=40))  # fmt: skip
 case("explain by an unknown method", ("explain", "run", "--method", "deeplfit"), ("deeplfit", "deeplift"),
      lambda folder: saved_model(folder, width=40))  # fmt: skip
+case("explain by an unknown part", ("explain", "run", "--parts", "motifs,filtres"), ("filtres", "filters"),
+     lambda folder: saved_model(folder, width=40))  # fmt: skip
 case("report of another folder", ("report", "sub"), ("sub",), lambda f: (f / "sub").mkdir())
 case("dashboard of no folder", ("dashboard", "studies/none"), ("studies/none",))
 case("dashboard of an unfinished run", ("dashboard", "run"), ("run", "journal.log"),

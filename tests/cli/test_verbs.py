@@ -167,6 +167,13 @@ def test_explain_and_report_write_their_files(finished: Path, run: Any) -> None:
     assert any(line.endswith("summary.md") for line in done.out.splitlines())
 
 
+def test_the_help_of_explain_names_every_method_and_part(run: Any) -> None:
+    from automl_pheno.explain import EXPLAINERS, PARTS
+
+    shown = run("explain", "--help").out
+    assert [name for name in (*EXPLAINERS, *PARTS) if name not in shown and name != "mean"] == []
+
+
 @pytest.mark.parametrize("kind", ["motifs", "mutants", "genotypes"])
 def test_simulate_writes_data_that_are_read_again(folder: Path, run: Any, kind: str) -> None:
     done = run("simulate", kind, "-o", "new", "--n", "60", "--seed", "5")
