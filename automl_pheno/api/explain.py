@@ -60,7 +60,7 @@ def explain_run(
     method: str = "auto",
     source: str | Path | None = None,
     targets: Sequence[str] = (WINNER,),
-    parts: Sequence[str] | None = None,
+    parts: Sequence[str] = ("all",),
     samples: int = 200,
     refits: int = 3,
     seed: int = 0,
@@ -80,7 +80,7 @@ def explain_run(
     targets
         What is explained: ``winner``, or names of finalists on the leaderboard.
     parts
-        Names in ``PARTS``; None is all that apply, an empty sequence only the contributions.
+        Names in ``PARTS``, ``all`` for all but those on request; an empty sequence leaves only the contributions.
     samples
         At most this many.
     refits
@@ -101,7 +101,7 @@ def explain_run(
     opened = run if isinstance(run, Run) else Run(Path(run))
     if method != "auto" and method not in EXPLAINERS:
         raise UnknownNameError(EXPLAINERS.kind, method, [*EXPLAINERS, "auto"])
-    check_parts(parts or ())
+    check_parts(parts)
     opened.best  # noqa: B018 - raises where there is nothing to explain
     entries = [_finalist(opened, name) for name in dict.fromkeys(targets)]
     given = [None if source is None else _open(opened, entry).samples(source) for entry in entries]
@@ -125,7 +125,7 @@ class _Job:
     hear: Callable[[str], None] | None
 
 
-def _explain(job: _Job, given: Samples | None, folder: Path, parts: Sequence[str] | None) -> Explained:
+def _explain(job: _Job, given: Samples | None, folder: Path, parts: Sequence[str]) -> Explained:
     from automl_pheno.explain import write_explanation
     from automl_pheno.explain.parts import PartRequest, run_parts
     from automl_pheno.explain.scoring import score_function

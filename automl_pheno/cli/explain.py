@@ -31,8 +31,8 @@ def explain(
         str,
         typer.Option(
             "--parts",
-            help="all, none, or with commas: motifs, filters, matches, mutagenesis, surrogate, interactions, loci, "
-            "stability, counterpart.",
+            help="all, none, or with commas: motifs, filters, matches, mutagenesis, surrogate, loci, interactions, "
+            "stability, counterpart; modisco only where it is named, as in all,modisco.",
         ),
     ] = "all",
     samples: Annotated[int, typer.Option("--samples", min=1, help="At most this many.")] = 200,
@@ -54,7 +54,7 @@ def explain(
             method=method,
             source=input_file,
             targets=words(targets),
-            parts=None if parts == "all" else () if parts == "none" else words(parts),
+            parts=() if parts == "none" else words(parts),
             samples=samples,
             refits=refits,
             seed=seed,

@@ -1,23 +1,71 @@
-"""Figures of an explanation: which positions, motifs or variants the winner uses."""
+"""Pictures of contributions: which positions or variants the winner uses, in which samples, and how surely."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.explain.plot import draw_logo, draw_variants
-from automl_pheno.report.style import INK, NETWORK, SMALL, TEXT, new_figure, tidy
+from automl_pheno.report.logo import draw_logo
+from automl_pheno.report.picture import FIGURES, Picture, new_picture
+from automl_pheno.report.read import RunFiles
+from automl_pheno.report.style import (
+    BASELINE,
+    DIVERGING,
+    INK,
+    MANY_POINTS,
+    NETWORK,
+    SMALL,
+    TEXT,
+    WIDE,
+    colour_bar,
+    tidy,
+)
 
-ROW = 100
-MOTIFS = 8
+ROW = 90
+"""Positions in a row of letters: more of them cannot be read."""
+MOST_ROWS = 4
+LOGOS = 6
+MOST_VARIANTS = 60
+MOST_LISTED = 25
+_TIED = 1e-12
+_NEAR = 0.05
 
 
-def position_figure(table: pd.DataFrame, mean_logo: FloatArray | None) -> Any:
+def window(weights: FloatArray, width: int) -> slice:
+    """Return the `width` neighbouring positions that carry most weight, all where there are no more.
+
+    Parameters
+    ----------
+    weights
+        Not negative, shape (length,).
+    """
+    if len(weights) <= width:
+        return slice(0, len(weights))
+    sums = np.convolve(weights, np.ones(width), mode="valid")
+    start = int(sums.argmax())
+    return slice(start, start + width)
+
+
+def limit(values: FloatArray) -> float:
+    """Return the end of a signed colour scale: nearly all values lie within, a few extremes do not fade the others."""
+    size = np.abs(values[np.isfinite(values)])
+    return max(float(np.quantile(size, 0.995)), float(size.max()) * 0.25, _TIED) if len(size) else 1.0
+
+
+@FIGURES.add("importance_position")
+def _position(run: RunFiles) -> Picture | None:
+    explanation = run.explanation
+    if explanation is None or not explanation.is_sequence:
+        return None
+    aligned = bool(explanation.manifest.get("aligned"))
+    logo = explanation.arrays["attributions"]["values"].mean(axis=0) if aligned else None
+    return position_picture(explanation.importance, logo, explanation.unit)
+
+
+def position_picture(table: pd.DataFrame, mean_logo: FloatArray | None, unit: str) -> Picture:
     """Return the importance of each position, with a logo of signed contributions where positions are comparable.
 
     Parameters
@@ -25,117 +73,239 @@ def position_figure(table: pd.DataFrame, mean_logo: FloatArray | None) -> Any:
     table
         Columns ``position, mean_abs``.
     mean_logo
-        Mean contribution of each base over the samples, phenotype units, shape (length, 4); None when sequences
-        are not variants of one reference, so that a mean letter has no meaning.
+        Mean contribution of each base over the samples, shape (4, length); None when sequences are not variants of
+        one reference, so that a mean letter has no meaning.
+    unit
+        Of contributions.
     """
-    how = "Bars: mean absolute contribution of the base at a position to the prediction, in phenotype units. "
+    how = f"Bars: mean absolute contribution of the base at a position to the prediction, in {unit}. "
+    length = len(table)
     if mean_logo is None:
         how += "The sequences are not variants of one sequence: what matters may lie elsewhere in each, so look at "
         how += "the motifs too."
-    else:
-        how += "Letters: mean signed contribution; above the line the base raises the prediction, below it lowers it."
-    length = len(table)
-    rows = 1 if mean_logo is None else -(-length // ROW)
-    height = 3.2 if mean_logo is None else 1.6 + 2.6 * rows
-    figure = new_figure("Importance of each position", how, width=9.5, height=height)
-    if mean_logo is None:
-        axes = tidy(figure.subplots(), x="position (bp)", y="mean |contribution|")
-        axes.bar(table["position"], table["mean_abs"], width=1.0, color=NETWORK)
+        picture = new_picture("Importance of each position", how, width=WIDE, height=2.6)
+        axes = tidy(picture.figure.subplots(), x="position (bp)", y="mean |contribution|")
+        _steps(axes, table["position"].to_numpy(dtype=np.float64), table["mean_abs"].to_numpy(dtype=np.float64))
         axes.set_xlim(0.5, length + 0.5)
-        return figure
-    panels = figure.subplots(2 * rows, 1, squeeze=False)[:, 0]
+        axes.set_ylim(bottom=0)
+        return picture
+    how += "Letters: mean signed contribution; above the line the base raises the prediction, below it lowers it."
+    starts = list(range(0, length, ROW))
+    if len(starts) > MOST_ROWS:
+        inside = window(table["mean_abs"].to_numpy(dtype=np.float64), MOST_ROWS * ROW)
+        starts = list(range(inside.start, inside.stop, ROW))
+        how += f" Only the {MOST_ROWS * ROW} neighbouring positions that matter most are drawn."
+    picture = new_picture("Importance of each position", how, width=WIDE, height=0.4 + 2.3 * len(starts))
+    panels = picture.figure.subplots(2 * len(starts), 1, squeeze=False)[:, 0]
     top = float(table["mean_abs"].max()) * 1.05
-    low = float(np.minimum(mean_logo, 0).sum(axis=1).min())
-    high = float(np.maximum(mean_logo, 0).sum(axis=1).max())
-    margin = 0.06 * max(high - low, 1e-12)
-    for row in range(rows):
-        inside = slice(row * ROW, min((row + 1) * ROW, length))
+    low, high = _reach(mean_logo[None])
+    for row, start in enumerate(starts):
+        inside = slice(start, min(start + ROW, length))
         bars, logo = panels[2 * row], panels[2 * row + 1]
-        tidy(bars, y="mean |contribution|").bar(
-            table["position"][inside], table["mean_abs"][inside], width=0.9, color=NETWORK
-        )
-        bars.set_xlim(row * ROW + 0.5, row * ROW + min(ROW, length) + 0.5)
-        bars.set_ylim(0, top)
-        bars.set_xticklabels([])
-        draw_logo(logo, mean_logo[inside], first=row * ROW + 1)
-        tidy(logo, x="position (bp)" if row == rows - 1 else "", y="mean contribution")
+        part = table.iloc[inside]
+        tidy(bars, y="mean |contribution|").bar(part["position"], part["mean_abs"], width=0.9, color=NETWORK)
+        bars.set_ylim(0, max(top, _TIED))
+        bars.tick_params(labelbottom=False)
+        draw_logo(logo, mean_logo[:, inside], first=start + 1)
+        tidy(logo, x="position (bp)" if row == len(starts) - 1 else "", y="mean contribution")
         for panel in (bars, logo):
             panel.yaxis.label.set_fontsize(SMALL - 1)
-        logo.set_xlim(bars.get_xlim())
-        logo.set_ylim(low - margin, high + margin)
-    return figure
+            panel.set_xlim(start + 0.5, start + min(ROW, length) + 0.5)
+        logo.set_ylim(low, high)
+    return picture
 
 
-def sequence_logos_figure(
-    values: FloatArray, ids: npt.NDArray[Any], predictions: FloatArray, *, samples: int = 6
-) -> Any:
-    """Return logos of the `samples` explained sequences with the highest predictions.
+def _steps(axes: Any, x: FloatArray, height: FloatArray) -> None:
+    """Draw bars as one area: a thousand of them are one path."""
+    edges = np.concatenate([x - 0.5, x[-1:] + 0.5])
+    axes.stairs(height, edges, fill=True, color=NETWORK, lw=0)
+
+
+def _reach(values: FloatArray) -> tuple[float, float]:
+    """Return the ends of the axis for logos, shape (n, 4, length)."""
+    low = float(np.minimum(values, 0).sum(axis=1).min(initial=0.0))
+    high = float(np.maximum(values, 0).sum(axis=1).max(initial=0.0))
+    margin = 0.06 * max(high - low, _TIED)
+    return low - margin, high + margin
+
+
+@FIGURES.add("sequence_logos")
+def _sequence_logos(run: RunFiles) -> Picture | None:
+    explanation = run.explanation
+    if explanation is None or not explanation.is_sequence:
+        return None
+    arrays = explanation.arrays["attributions"]
+    return sequence_logos_picture(arrays["values"], arrays["ids"], arrays["predictions"], explanation.unit)
+
+
+def sequence_logos_picture(
+    values: FloatArray, ids: Any, predictions: FloatArray, unit: str, *, samples: int = LOGOS
+) -> Picture:
+    """Return logos of explained sequences: half with the highest predictions, half with the lowest.
 
     Parameters
     ----------
     values
-        Contributions, phenotype units, shape (n, length, 4).
+        Contributions, shape (n, 4, length).
     """
-    how = "The height of a letter is what that base contributes to this prediction, in phenotype units, against "
-    how += "shuffled or training sequences; below the line it lowers it."
-    chosen = np.argsort(-predictions)[:samples]
-    length = values.shape[1]
-    figure = new_figure(
-        "Sequences with the highest predictions", how, width=min(max(length * 0.09, 7.2), 15.0),
-        height=1.0 + 1.3 * len(chosen),
-    )  # fmt: skip
-    panels = figure.subplots(len(chosen), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    sums = values[chosen].sum(axis=2)
-    low, high = min(float(sums.min()), 0.0), max(float(sums.max()), 0.0)
-    margin = 0.06 * max(high - low, 1e-12)
+    order = np.argsort(-predictions, kind="stable")
+    lowest = min(samples // 2, max(len(order) - 1, 0))
+    chosen = np.concatenate([order[: samples - samples // 2], order[len(order) - lowest :]])
+    chosen = chosen[np.sort(np.unique(chosen, return_index=True)[1])]
+    length = values.shape[2]
+    how = "The sequences with the highest and the lowest predictions. The height of a letter is what that base "
+    how += f"contributes to this prediction, in {unit}, against the background; below the line it lowers it."
+    if length > ROW:
+        how += f" Of each, the {ROW} neighbouring positions that contribute most."
+    picture = new_picture("Contributions in single sequences", how, width=WIDE, height=0.4 + 1.15 * len(chosen))
+    panels = picture.figure.subplots(len(chosen), 1, sharey=True, squeeze=False)[:, 0]
+    low, high = _reach(values[chosen])
     for axes, row in zip(panels, chosen, strict=True):
-        draw_logo(axes, values[row])
+        part = window(np.abs(values[row]).sum(axis=0), ROW)
+        draw_logo(axes, values[row][:, part], first=part.start + 1)
         tidy(axes)
-        axes.set_ylim(low - margin, high + margin)
+        axes.set_ylim(low, high)
         axes.set_title(f"{ids[row]}: predicted {predictions[row]:.3g}", fontsize=SMALL, loc="left", pad=2)
     panels[-1].set_xlabel("position (bp)", fontsize=TEXT)
-    figure.supylabel("contribution (phenotype units)", fontsize=TEXT)
-    return figure
+    picture.figure.supylabel(f"contribution ({unit})", fontsize=TEXT)
+    return picture
 
 
-def motif_figure(table: pd.DataFrame, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-    """Return a logo of each motif found.
+@FIGURES.add("contribution_map")
+def _contribution_map(run: RunFiles) -> Picture | None:
+    explanation = run.explanation
+    if explanation is None or len(explanation.arrays["attributions"]["predictions"]) < 2:
+        return None
+    arrays = explanation.arrays["attributions"]
+    values, predictions = arrays["values"], arrays["predictions"]
+    if explanation.is_sequence:
+        return contribution_map_picture(values.sum(axis=1), predictions, explanation.unit, None)
+    names = list(explanation.importance["id"])  # in genome order; the arrays are in the order of the data
+    if run.variants is None or sorted(run.variants) != sorted(names):
+        return None
+    column = {name: number for number, name in enumerate(run.variants)}
+    ordered = values[:, [column[name] for name in names]]
+    return contribution_map_picture(ordered, predictions, explanation.unit, names)
+
+
+def contribution_map_picture(
+    values: FloatArray, predictions: FloatArray, unit: str, variants: list[str] | None
+) -> Picture:
+    """Return the contribution of each position, or of the most important variants, in each sample as colours.
+
+    Parameters
+    ----------
+    values
+        Shape (n, length), or (n, n_variants) in genome order.
+    variants
+        Ids of the columns; None for positions.
+    """
+    order = np.argsort(-predictions, kind="stable")
+    how = f"A row is a sample, the highest prediction on top. Orange raises its prediction, purple lowers it ({unit}). "
+    if variants is None:
+        shown = values[order]
+        how += "A vertical band is a position that matters in many samples; scattered marks are motifs that move."
+    else:
+        top = np.sort(np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:MOST_VARIANTS])
+        shown = values[order][:, top]
+        how += f"Columns: the {len(top)} variants with the largest mean contribution, in genome order."
+    picture = new_picture("Contributions in all samples", how, width=WIDE, height=3.6)
+    axes = tidy(picture.figure.subplots(), x="position (bp)" if variants is None else "", y="sample, by prediction")
+    end = limit(shown)
+    extent = (0.5, shown.shape[1] + 0.5, len(shown) + 0.5, 0.5)
+    image = axes.imshow(shown, aspect="auto", cmap=DIVERGING, vmin=-end, vmax=end, interpolation="nearest",
+                        extent=extent)  # fmt: skip
+    if variants is not None:
+        step = max(1, len(top) // 40 + 1) if len(top) > 40 else 1
+        names = [variants[column] for column in top]
+        axes.set_xticks(range(1, len(names) + 1, step), names[::step], rotation=90, fontsize=SMALL - 1.5)
+    colour_bar(picture.figure, image, axes, f"contribution ({unit})")
+    return picture
+
+
+@FIGURES.add("stability")
+def _stability(run: RunFiles) -> Picture | None:
+    explanation = run.explanation
+    table = None if explanation is None else explanation.table("stability")
+    if explanation is None or table is None:
+        return None
+    return stability_picture(table, explanation.unit, dict(explanation.facts("stability")))
+
+
+def stability_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> Picture:
+    """Return the importance of each position, or of the first variants, as mean ± sd over refits.
 
     Parameters
     ----------
     table
-        ``motifs.csv``.
-    arrays
-        ``contributions_1`` ..., mean contributions, shape (width, 4).
+        ``position`` or ``id``, ``mean, sd``.
     """
-    how = "Patterns that recur where contributions are largest. Height of a letter: its mean contribution in phenotype "
-    how += "units; a motif below the line lowers the prediction. Both strands are pooled."
-    shown = table.head(MOTIFS)
-    columns = min(len(shown), 2)
-    rows = -(-len(shown) // columns)
-    figure = new_figure("Motifs the predictor uses", how, width=2.0 + 3.1 * columns, height=1.2 + 1.75 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    figure.supylabel("mean contribution", fontsize=TEXT)
-    widest = max(len(arrays[f"contributions_{number}"]) for number in shown["motif"])
-    for axes, (_, motif) in zip(panels, shown.iterrows(), strict=False):
-        heights = arrays[f"contributions_{motif['motif']}"]
-        draw_logo(axes, heights)
-        tidy(axes)
-        axes.set_xlim(0.5, widest + 0.5)
-        axes.set_xticks([])
-        title = f"{motif['motif']}: {motif['consensus']}\n{motif['effect']} by {abs(motif['mean_contribution']):.2g}"
-        axes.set_title(f"{title}, {motif['n_seqlets']} places", fontsize=SMALL, loc="left", color=INK)
-    for axes in panels[len(shown) :]:
-        axes.set_visible(False)
-    return figure
+    count = facts.get("refits")
+    who = "members of the winner" if facts.get("source") == "members" else "refits with other seeds"
+    how = f"Importance ({unit}) by {f'{count} ' if count else ''}{who}: mean ± sd. Where the spread is as large as the "
+    how += "mean, another training would tell another story."
+    if "position" in table.columns:
+        picture = new_picture("How stable is the importance?", how, width=WIDE, height=2.6)
+        axes = tidy(picture.figure.subplots(), x="position (bp)", y="mean |contribution|")
+        x, mean, sd = (table[name].to_numpy(dtype=np.float64) for name in ("position", "mean", "sd"))
+        axes.fill_between(x, np.maximum(mean - sd, 0.0), mean + sd, color="#B5CBDB", lw=0, label="± sd")
+        axes.plot(x, mean, color=NETWORK, lw=1.4)
+        axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
+        axes.set_ylim(bottom=0)
+        return picture
+    shown = table.sort_values("mean", ascending=False, kind="stable").head(MOST_LISTED).iloc[::-1]
+    picture = new_picture("How stable is the importance?", how, height=0.7 + 0.17 * len(shown))
+    axes = tidy(picture.figure.subplots(), x=f"mean |contribution| ({unit})")
+    axes.errorbar(shown["mean"], range(len(shown)), xerr=shown["sd"], fmt="o", ms=4, color=NETWORK, lw=1.2)
+    axes.set_yticks(range(len(shown)), shown["id"], fontsize=SMALL - 0.5)
+    axes.set_xlim(left=0)
+    return picture
 
 
-def variant_figure(table: pd.DataFrame) -> Any:
-    """Return the importance of each variant along the genome, chromosomes in alternating colours."""
-    how = "One point a variant: mean absolute contribution to the prediction, in phenotype units. Neighbours share "
-    how += "their importance through linkage, so a peak is a locus used by the predictor, not a causal variant."
-    figure = new_figure("Importance of each variant", how, width=9.5, height=4.0)
-    axes = figure.subplots()
-    draw_variants(axes, table)
-    tidy(axes, x=axes.get_xlabel(), y="mean |contribution|")
-    return figure
+@FIGURES.add("counterpart")
+def _counterpart(run: RunFiles) -> Picture | None:
+    explanation = run.explanation
+    table = None if explanation is None else explanation.table("counterpart")
+    if explanation is None or table is None:
+        return None
+    key = "position" if explanation.is_sequence else "id"
+    if key not in table:
+        return None
+    both = explanation.importance[[key, "mean_abs"]].merge(table[[key, "mean_abs"]], on=key, suffixes=("", "_other"))
+    name = str(explanation.facts("counterpart").get("name", "the other kind"))
+    return counterpart_picture(both, run.winner or "the winner", name) if len(both) > 2 else None
+
+
+def counterpart_picture(both: pd.DataFrame, winner: str, other: str) -> Picture:
+    """Return the importance by the winner against that by the best of the other kind.
+
+    Parameters
+    ----------
+    both
+        ``mean_abs, mean_abs_other`` and ``position`` or ``id``.
+    """
+    what = "position" if "position" in both.columns else "variant"
+    how = f"One point a {what}. Far up and to the right both use it; along the lower edge only {winner} does, along "
+    how += f"the left edge only {other}. What both use rests less on one kind of model."
+    picture = new_picture(f"{winner} beside {other}", how, height=3.6)
+    axes = tidy(picture.figure.subplots(), x=f"mean |contribution| in {winner}", y=f"in {other}")
+    x, y = both["mean_abs"].to_numpy(dtype=np.float64), both["mean_abs_other"].to_numpy(dtype=np.float64)
+    many = len(both) > MANY_POINTS
+    axes.scatter(x, y, s=4 if many else 12, color=NETWORK, alpha=0.5, linewidths=0, rasterized=many)
+    label = both["position" if what == "position" else "id"].astype(str).to_numpy()
+    reach_x, reach_y = max(float(x.max()), _TIED), max(float(y.max()), _TIED)
+    named: list[int] = []
+    for row in dict.fromkeys(
+        [*np.argsort(-x, kind="stable")[:3].tolist(), *np.argsort(-y, kind="stable")[:2].tolist()]
+    ):
+        if any(
+            abs(x[row] - x[other]) < _NEAR * x.max() and abs(y[row] - y[other]) < _NEAR * y.max() for other in named
+        ):
+            continue  # one name on another cannot be read
+        named.append(row)
+        axes.annotate(label[row], (x[row], y[row]), xytext=(3, 2), textcoords="offset points", fontsize=SMALL - 0.5,
+                      color=INK)  # fmt: skip
+        axes.plot(x[row], y[row], "o", ms=4, mfc="none", color=BASELINE, mew=0.9)
+    axes.set_xlim(left=0, right=reach_x * 1.12)
+    axes.set_ylim(bottom=0, top=reach_y * 1.1)
+    return picture

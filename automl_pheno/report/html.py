@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Collection, Iterable, Sequence
+from numbers import Real
 from typing import Literal
+
+from automl_pheno.report.page_style import SORTING, STYLE
 
 Tone = Literal["good", "watch", "bad", "quiet"]
 
 MARKS: dict[Tone, str] = {"good": "●", "watch": "▲", "bad": "■", "quiet": "○"}
 """One shape a tone, so that nothing is said by colour alone."""
+
+
+_LEAST_PIXELS = 78
+"""An inch is drawn at least this many pixels wide: 8 points are 8.7 pixels high, which can just be read."""
 
 
 class Markup(str):
@@ -49,6 +57,18 @@ def answer(tone: Tone, title: object, lines: Iterable[object]) -> Markup:
     return Markup(f'<div class="answer {tone}">{tag("p", marked(tone, title), css="title")}{body}</div>')
 
 
+def inline(text: str) -> Markup:
+    """Return a sentence with ``**bold**`` and code in backticks as HTML."""
+    safe = html.escape(text, quote=False)
+    bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", bold))
+
+
+def link(target: str, words: object) -> Markup:
+    """Return a link to a file beside the page or to a place on it."""
+    return Markup(f'<a href="{html.escape(target)}">{escape(words)}</a>')
+
+
 def bullets(lines: Iterable[object]) -> Markup:
     """Return a list."""
     return Markup(f"<ul>{join(tag('li', line) for line in lines)}</ul>")
@@ -71,25 +91,67 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]], *, numeric
     return Markup(f'<div class="scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>')
 
 
+def sortable(
+    header: Sequence[object],
+    rows: Iterable[Sequence[tuple[object, object]]],
+    *,
+    numeric: Collection[int] = (),
+    caption: str = "",
+) -> Markup:
+    """Return a table whose columns sort on a click or a key; without a script it is a table as any other.
+
+    Parameters
+    ----------
+    rows
+        Of each cell what is shown and by what it is sorted: a number, a text, or None where nothing is known, which
+        comes last either way.
+    numeric
+        Numbers of the columns, from 0, that are set to the right.
+    caption
+        What the table holds, for readers who do not see it.
+    """
+
+    def cell(column: int, shown: object, key: object) -> Markup:
+        css = ' class="number"' if column in numeric else ""
+        by = "" if key is None else html.escape(repr(float(key)) if isinstance(key, Real) else str(key))
+        return Markup(f'<td{css} data-sort="{by}">{escape(shown)}</td>')
+
+    body = join(tag("tr", join((cell(i, *one) for i, one in enumerate(row)), "")) for row in rows)
+    heads = join(
+        (
+            Markup(f'<th scope="col"{" class=number" if i in numeric else ""}>{escape(name)}</th>')
+            for i, name in enumerate(header)
+        ),
+        "",
+    )
+    said = Markup(f"<caption>{html.escape(caption)}</caption>") if caption else ""
+    table_ = f'<table class="sortable">{said}<thead>{tag("tr", heads)}</thead><tbody>{body}</tbody></table>'
+    return Markup(
+        f'<div class="scroll tall" tabindex="0" role="region" aria-label="{html.escape(caption)}">{table_}</div>'
+    )
+
+
 def facts(pairs: Iterable[tuple[object, object]]) -> Markup:
     """Return names and values, one below another."""
     return Markup(f"<dl>{join(Markup(tag('dt', name) + tag('dd', value)) for name, value in pairs)}</dl>")
 
 
-def figure(svg: bytes, title: str, caption: str, *, wide: bool = False) -> Markup:
-    """Return an SVG picture, inside the page itself, and below it how to read it.
+def figure(svg: bytes, title: str, caption: str, *, inches: float, wide: bool = False) -> Markup:
+    """Return an SVG picture, inside the page itself, its title above it and how to read it below.
 
     Parameters
     ----------
-    title
-        Stands in the picture; here it is for readers who do not see it.
+    inches
+        Width in which it was drawn; on a narrow screen it scrolls rather than shrinks until it cannot be read.
     wide
         Let it take the width of two.
     """
     data = base64.b64encode(svg).decode("ascii")
-    image = f'<img alt="{html.escape(title)}. {html.escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+    least = f"min-width:{inches * _LEAST_PIXELS:.0f}px"
+    image = f'<img alt="{html.escape(title)}" style="{least}" src="data:image/svg+xml;base64,{data}">'
     css = ' class="wide"' if wide else ""
-    return Markup(f"<figure{css}>{image}{tag('figcaption', caption)}</figure>")
+    head = tag("p", title, css="figure-title")
+    return Markup(f'<figure{css}>{head}<div class="scroll">{image}</div>{tag("figcaption", caption)}</figure>')
 
 
 def figures(pictures: Iterable[Markup]) -> Markup:
@@ -97,10 +159,23 @@ def figures(pictures: Iterable[Markup]) -> Markup:
     return Markup(f'<div class="figures">{join(pictures)}</div>')
 
 
-def section(title: str, *parts: object) -> Markup:
-    """Return a part of the page under a heading; empty where there is nothing to show."""
+def section(title: str, *parts: object, name: str = "") -> Markup:
+    """Return a part of the page under a heading; empty where there is nothing to show.
+
+    Parameters
+    ----------
+    name
+        By which `contents` finds it.
+    """
     shown = [escape(part) for part in parts if part]
-    return Markup(f"<section>{tag('h2', title)}{join(shown)}</section>") if shown else Markup("")
+    place = f' id="{html.escape(name)}"' if name else ""
+    return Markup(f"<section{place}>{tag('h2', title)}{join(shown)}</section>") if shown else Markup("")
+
+
+def contents(places: Iterable[tuple[str, str]]) -> Markup:
+    """Return links to the sections of a page, given as names and titles."""
+    lines = join(tag("li", link(f"#{name}", title)) for name, title in places)
+    return Markup(f'<nav aria-label="Contents"><ol>{lines}</ol></nav>')
 
 
 def folded(title: str, *parts: object) -> Markup:
@@ -108,54 +183,19 @@ def folded(title: str, *parts: object) -> Markup:
     return Markup(f"<details>{tag('summary', title)}{join(parts)}</details>")
 
 
-def page(title: str, *parts: object) -> str:
-    """Return the whole page."""
+def page(title: str, *parts: object, sorting: bool = False) -> str:
+    """Return the whole page.
+
+    Parameters
+    ----------
+    sorting
+        It has a `sortable` table.
+    """
     body = join([tag("h1", title), *(part for part in parts if part)])
+    script = f"<script>{SORTING}</script>\n" if sorting else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"{tag('title', title)}\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"{tag('title', title)}\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n{script}"
+        "</body>\n</html>\n"
     )
-
-
-_STYLE = """
-:root { color-scheme: light; --ink: #222; --soft: #555; --line: #d9d9d9; --good: #00694d; --watch: #8a5a00;
-  --bad: #a63a00; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto,
-  "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 1.2rem 1rem 3rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: .4rem 0 1rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-top: .4rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-p, ul { margin: .5rem 0; max-width: 48rem; }
-li { margin: .25rem 0; }
-.answer { border-left: .4rem solid var(--soft); background: #f6f6f4; padding: .8rem 1rem; margin: 0 0 1rem; }
-.answer.good { border-color: var(--good); } .answer.watch { border-color: #e69f00; }
-.answer.bad { border-color: #d55e00; }
-.answer p { max-width: none; } .answer .title { font-size: 1.15rem; font-weight: 600; margin-top: 0; }
-.answer p:last-child { margin-bottom: 0; }
-.mark.good { color: var(--good); } .mark.watch { color: var(--watch); } .mark.bad { color: var(--bad); }
-.mark.quiet { color: var(--soft); } .mark { font-weight: 600; }
-.scroll { overflow-x: auto; margin: .6rem 0; }
-table { border-collapse: collapse; font-size: .92rem; min-width: 18rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); } .number { text-align: right; font-variant-numeric: tabular-nums; }
-.number, td:first-child, .mark { white-space: nowrap; } .title .mark { white-space: normal; }
-dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: .2rem 1rem; font-size: .92rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.2rem 2rem;
-  align-items: start; margin: .8rem 0; }
-figure { margin: 0; max-width: 34rem; } figure.wide { grid-column: 1 / -1; max-width: 52rem; overflow-x: auto; }
-figure.wide img { min-width: 36rem; } figure img { width: 100%; height: auto; display: block; }
-figcaption { font-size: .9rem; color: var(--soft); margin-top: .3rem; }
-details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); }
-code, pre { font: .85em/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; background: #f6f6f4; padding: .6rem .8rem; }
-@media (max-width: 40rem) { body { font-size: 15px; } main { padding: .8rem .8rem 2rem; } h1 { font-size: 1.3rem; }
-  th, td { padding-right: .6rem; } dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } }
-@media print { main { max-width: none; padding: 0; } body { font-size: 10.5pt; }
-  figure, tr, .answer { break-inside: avoid; }
-  h2 { break-after: avoid; } .scroll { overflow: visible; } details > * { display: block; }
-  .figures { grid-template-columns: 1fr 1fr; } figure.wide img { min-width: 0; } }
-""".strip()

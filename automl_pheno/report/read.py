@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ import pandas as pd
 from automl_pheno.data.store import load_dataset
 from automl_pheno.errors import StudyError
 from automl_pheno.metrics import METRICS, Metric
+from automl_pheno.study.parameters import PARAMETER_IMPORTANCE
 from automl_pheno.study.records import TrialRecord, read_records
 from automl_pheno.study.run_folder import (
     DEVELOPMENT,
     FINAL,
+    IDENTITY,
     LEADERBOARD,
+    PROVENANCE,
     SPLIT,
     SPLIT_CARD,
     TEST_PREDICTIONS,
@@ -27,22 +30,69 @@ from automl_pheno.study.run_folder import (
 )
 
 EXPLAIN = "explain"
+_MANIFEST = "manifest.json"
+_IMPORTANCE = "importance"
+_FOR_OTHERS = "modisco_"
+"""Arrays under such names repeat others for another program and are not read."""
+_TEXT = {
+    "id", "chromosome", "block", "lead", "motif", "motif_a", "motif_b", "filter", "group", "query", "target_id", "a",
+    "b", "name_a", "name_b", "consensus", "reference", "base_a", "base_b", "strongest", "association_lead",
+}  # fmt: skip
+"""Columns that hold names, also where these look like numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExplanationFiles:
-    """The folder ``explain/``; see ``explain.write_explanation``."""
+    """The folder ``explain/``; see ``explain.write_explanation``.
+
+    Attributes
+    ----------
+    manifest
+        ``manifest.json``.
+    tables, arrays
+        All ``*.csv`` and ``*.npz``, by name without the ending.
+    """
 
     manifest: Mapping[str, Any]
-    importance: pd.DataFrame
-    motifs: pd.DataFrame | None
-    arrays: Mapping[str, npt.NDArray[Any]]
-    motif_arrays: Mapping[str, npt.NDArray[Any]]
+    tables: Mapping[str, pd.DataFrame]
+    arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
     @property
     def is_sequence(self) -> bool:
         """Whether positions of sequences were explained, not variants."""
         return str(self.manifest["input"]) == "sequence"
+
+    @property
+    def unit(self) -> str:
+        """In which contributions are."""
+        known = str(self.manifest.get("units", "phenotype"))
+        return "phenotype units" if known == "phenotype" else f"{known}s"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read with every contribution."""
+        return tuple(str(warning) for warning in self.manifest.get("warnings") or ())
+
+    @property
+    def importance(self) -> pd.DataFrame:
+        """Importance of each position or variant."""
+        return self.tables[_IMPORTANCE]
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table that has rows; None where there is none."""
+        found = self.tables.get(name)
+        return None if found is None or found.empty else found
+
+    def facts(self, part: str) -> Mapping[str, Any]:
+        """Return what a part of the explanation says of itself; empty where it was not made."""
+        found = (self.manifest.get("parts") or {}).get(part) or {}
+        return {} if "not_applicable" in found or "failed" in found else found
+
+    def left_out(self) -> dict[str, str]:
+        """Return why parts of the explanation are missing."""
+        parts = self.manifest.get("parts") or {}
+        said = {name: facts.get("not_applicable") or facts.get("failed") for name, facts in parts.items()}
+        return {name: str(reason) for name, reason in said.items() if reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,8 +115,16 @@ class RunFiles:
         ``split.csv`` and ``split_card.json``.
     development
         Trait of the development samples, index = ids.
+    variants
+        Ids in the order of the data; None for sequences.
     explanation
         ``explain/``.
+    parameters
+        ``parameter_importance.csv``.
+    space
+        The search space, as ``identity.json`` keeps it.
+    starts
+        One entry a start of the search, from ``provenance.json``.
     """
 
     path: Path
@@ -79,6 +137,15 @@ class RunFiles:
     card: Mapping[str, Any] | None
     development: pd.Series | None
     explanation: ExplanationFiles | None
+    variants: tuple[str, ...] | None = None
+    parameters: pd.DataFrame | None = None
+    space: Mapping[str, Any] = field(default_factory=dict)
+    starts: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def trait(self) -> str:
+        """Its name."""
+        return str((self.final or self.card or {}).get("trait", "the trait"))
 
     @property
     def winner(self) -> str | None:
@@ -88,9 +155,55 @@ class RunFiles:
         complete = self.leaderboard[self.leaderboard["state"] == "complete"]
         return str(complete["name"].iloc[0]) if len(complete) else None
 
+    @property
+    def networks(self) -> list[TrialRecord]:
+        """Records of networks."""
+        return [record for record in self.records if record.kind == "network"]
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Parameter paths, in the order of the leaderboard."""
+        known = {name for record in self.networks for name in record.params}
+        return [str(name) for name in self.leaderboard.columns if name in known]
+
+    def is_log(self, parameter: str) -> bool:
+        """Tell whether the space draws this parameter on a logarithmic scale."""
+        place: Any = self.space
+        for key in parameter.split("."):
+            if isinstance(place, list) and key.isdigit() and int(key) < len(place):
+                place = place[int(key)]
+            elif isinstance(place, dict) and key in place:
+                place = place[key]
+        return isinstance(place, dict) and place.get("log") is True
+
     def record(self, name: str) -> TrialRecord | None:
         """Return the record called `name`; None if there is none."""
         return next((record for record in self.records if record.name == name), None)
+
+    def trained(self) -> TrialRecord | None:
+        """Return the record whose learning curve to show: the winner's, or the best network's where a baseline won."""
+        record = self.record(self.winner) if self.winner else None
+        if record is None or not record.curve:
+            board = self.leaderboard
+            names = board.loc[(board["state"] == "complete") & (board["kind"] == "network"), "name"]
+            record = self.record(str(names.iloc[0])) if len(names) else None
+        return record if record is not None and record.curve else None
+
+    def tested(self) -> list[str]:
+        """Return the winner and the best of the other kind, as far as there are predictions for the test set."""
+        if self.predictions is None or self.final is None:
+            return []
+        columns = set(self.predictions.columns)
+        winner = self.final["winner"]
+        other = next(
+            (
+                one["name"]
+                for one in self.final["finalists"]
+                if one["name"] in columns and one["kind"] != winner["kind"]
+            ),
+            None,
+        )
+        return [name for name in (winner["name"], other) if name in columns]
 
 
 def read_run(path: Path) -> RunFiles:
@@ -119,10 +232,12 @@ def _read(path: Path) -> RunFiles:
     metric = next(name.removeprefix("val_") for name in leaderboard.columns if name.startswith("val_"))
     final, card = _json(path / FINAL), _json(path / SPLIT_CARD)
     trait = (final or card or {}).get("trait")
-    development = None
+    development, variants = None, None
     if trait is not None and (path / DEVELOPMENT).is_file():
         dataset = load_dataset(path / DEVELOPMENT)
         development = pd.Series(dataset.y(str(trait)), index=pd.Index(dataset.ids))
+        table = dataset.inputs.variants
+        variants = None if table is None else tuple(table["id"].astype(str))
     return RunFiles(
         path=path,
         metric=METRICS[metric],
@@ -133,25 +248,43 @@ def _read(path: Path) -> RunFiles:
         split=_table(path / SPLIT),
         card=card,
         development=development,
+        variants=variants,
         explanation=_explanation(path / EXPLAIN),
+        parameters=_table(path / PARAMETER_IMPORTANCE),
+        space=(_json(path / IDENTITY) or {}).get("space") or {},
+        starts=tuple((_json(path / PROVENANCE) or {}).get("starts", ())),
     )
 
 
 def _explanation(folder: Path) -> ExplanationFiles | None:
-    manifest = _json(folder / "manifest.json")
+    manifest = _json(folder / _MANIFEST)
     if manifest is None:
         return None
-    names = ["A", "C", "G", "T"] if manifest["input"] == "sequence" else []
-    importance = pd.read_csv(folder / "importance.csv", dtype={"chromosome": str, "id": str}, keep_default_na=False)
-    for name in ["mean_abs", "mean_signed", *names]:
-        importance[name] = pd.to_numeric(importance[name], errors="coerce")
-    return ExplanationFiles(
+    found = ExplanationFiles(
         manifest=manifest,
-        importance=importance,
-        motifs=_table(folder / "motifs.csv"),
-        arrays=_arrays(folder / "attributions.npz"),
-        motif_arrays=_arrays(folder / "motifs.npz"),
+        tables={path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))},
+        arrays={path.stem: _arrays(path) for path in sorted(folder.glob("*.npz")) if _FOR_OTHERS not in path.stem},
     )
+    found.importance  # noqa: B018 - raises where the folder is not whole
+    return found
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a table whose columns of names stay text and whose other columns are numbers or truth where all are."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in table.columns:
+        if name not in _TEXT:
+            table[name] = _typed(table[name])
+    return table
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    given = column[column != ""]
+    if len(given) and given.isin(["True", "False"]).all():
+        return column == "True"
+    numbers = pd.to_numeric(column.where(column != "", "nan"), errors="coerce")
+    known = numbers.notna() | column.str.lower().isin(["", "nan"])
+    return numbers if bool(known.all()) and len(given) else column
 
 
 def _json(path: Path) -> dict[str, Any] | None:
@@ -166,7 +299,5 @@ def _table(path: Path) -> pd.DataFrame | None:
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if not path.is_file():
-        return {}
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}

@@ -1,23 +1,34 @@
-"""Figures of a split: data in, a Matplotlib ``Figure`` out. They read no files and keep no state."""
+"""Pictures of a split: data in, a `Picture` out. They read no files and keep no state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.metrics import METRICS
-from automl_pheno.report.style import BASELINE, INK, QUIET, SETS, SMALL, TEST, TEXT, new_figure, tidy
+from automl_pheno.report.picture import Picture, new_picture
+from automl_pheno.report.style import (
+    BASELINE,
+    INK,
+    LINES,
+    MANY_POINTS,
+    NARROW,
+    QUIET,
+    SETS,
+    SMALL,
+    TEST,
+    TEXT,
+    WIDE,
+    legend_above,
+    tidy,
+)
 
-WIDTH = 5.6
 _STYLES = ("-", "--", "-.", ":")
 _MOST_PANELS = 12
-_MOST_POINTS = 4000  # beyond, a picture holds the points as pixels
-_LINES = ["#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"]  # Okabe & Ito 2008
 
 
 def similarity_figure(
@@ -27,7 +38,7 @@ def similarity_figure(
     at_random: Mapping[str, FloatArray] | None = None,
     *,
     caption: str = "",
-) -> Any:
+) -> Picture:
     """Return how similar each evaluated sample is to its nearest training sample.
 
     Parameters
@@ -41,10 +52,8 @@ def similarity_figure(
     at_random
         The same for a random split.
     """
-    figure = new_figure(
-        "How similar is the nearest training sample?", caption, width=WIDTH, height=_height(3.5, caption)
-    )
-    axes = tidy(figure.subplots(), x=f"{measure} with the nearest training sample", y="share of samples")
+    picture = new_picture("How similar is the nearest training sample?", caption, height=3.0)
+    axes = tidy(picture.figure.subplots(), x=f"{measure} with the nearest training sample", y="share of samples")
     every = np.concatenate([*similarity.values(), *(at_random or {}).values()])
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     if threshold is not None:
@@ -68,11 +77,11 @@ def similarity_figure(
         axes.annotate(f"threshold {threshold:g}", (threshold, 1), xycoords=("data", "axes fraction"),
                       xytext=(offset, -2), textcoords="offset points", ha="right" if place == "left" else "left",
                       va="top", fontsize=SMALL, color=INK)  # fmt: skip
-    _legend_above(axes)
-    return figure
+    legend_above(axes)
+    return picture
 
 
-def phenotype_figure(values: Mapping[str, FloatArray], trait: str, *, caption: str = "") -> Any:
+def phenotype_figure(values: Mapping[str, FloatArray], trait: str, *, caption: str = "") -> Picture:
     """Return the distribution of the trait on each side; folds are thin lines, sets thick ones.
 
     Parameters
@@ -80,8 +89,8 @@ def phenotype_figure(values: Mapping[str, FloatArray], trait: str, *, caption: s
     values
         Side -> trait values.
     """
-    figure = new_figure("The trait on each side", caption, width=WIDTH, height=_height(3.5, caption))
-    axes = tidy(figure.subplots(), x=trait, y="density")
+    picture = new_picture("The trait on each side", caption, height=3.0)
+    axes = tidy(picture.figure.subplots(), x=trait, y="density")
     pooled = np.concatenate(list(values.values()))
     fewest = min(map(len, values.values()))
     edges = np.histogram_bin_edges(pooled, bins=min(30, max(8, int(1.2 * math.sqrt(fewest)))))
@@ -96,11 +105,11 @@ def phenotype_figure(values: Mapping[str, FloatArray], trait: str, *, caption: s
             style = _STYLES[number % len(_STYLES)]
             axes.stairs(density, edges, color=_colour(name), lw=2.0, ls=style, label=f"{name} ({len(sample):,})")
             number += 1
-    _legend_above(axes)
-    return figure
+    legend_above(axes)
+    return picture
 
 
-def components_figure(samples: pd.DataFrame, sides: Sequence[str], *, caption: str = "") -> Any:
+def components_figure(samples: pd.DataFrame, sides: Sequence[str], *, caption: str = "") -> Picture:
     """Return the first two principal components, one panel a side: its samples before all others in grey.
 
     Parameters
@@ -113,13 +122,13 @@ def components_figure(samples: pd.DataFrame, sides: Sequence[str], *, caption: s
     shown = list(sides)[:_MOST_PANELS]
     n_columns = min(len(shown), {4: 2}.get(len(shown), 3 if len(shown) <= 6 else 4))
     n_rows = math.ceil(len(shown) / n_columns)
-    width = WIDTH if len(shown) <= 4 else 1.5 * WIDTH
-    height = 0.75 + n_rows * (width / n_columns) * 0.85
-    figure = new_figure("Where the samples of each side lie", caption, width=width, height=_height(height, caption))
-    panels = np.atleast_1d(figure.subplots(n_rows, n_columns, sharex=True, sharey=True)).ravel()
+    width = NARROW if len(shown) <= 4 else WIDE
+    height = 0.4 + n_rows * (width / n_columns) * 0.85
+    picture = new_picture("Where the samples of each side lie", caption, width=width, height=height)
+    panels = np.atleast_1d(picture.figure.subplots(n_rows, n_columns, sharex=True, sharey=True)).ravel()
     x, y = samples["pc1"].to_numpy(dtype=np.float64), samples["pc2"].to_numpy(dtype=np.float64)
     side = samples["side"].to_numpy()
-    pixels = len(samples) > _MOST_POINTS
+    pixels = len(samples) > MANY_POINTS
     small, large = (2.0, 4.0) if pixels else (6.0, 11.0)
     for index, name in enumerate(shown):
         lowest, leftmost = index >= len(shown) - n_columns, index % n_columns == 0
@@ -131,10 +140,10 @@ def components_figure(samples: pd.DataFrame, sides: Sequence[str], *, caption: s
         axes.tick_params(labelbottom=lowest)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    return figure
+    return picture
 
 
-def comparison_figure(table: pd.DataFrame, *, caption: str = "") -> Any:
+def comparison_figure(table: pd.DataFrame, *, caption: str = "") -> Picture:
     """Return the score of each predictor and detector at random and on this split.
 
     Parameters
@@ -144,9 +153,8 @@ def comparison_figure(table: pd.DataFrame, *, caption: str = "") -> Any:
     """
     known = table[table["random"].notna() & table["this_split"].notna()].reset_index(drop=True)
     metric = METRICS[str(known["metric"].iloc[0])]
-    height = 1.5 + 0.33 * len(known)
-    figure = new_figure("What a random split would promise", caption, width=WIDTH, height=_height(height, caption))
-    axes = tidy(figure.subplots(), x=metric.label)
+    picture = new_picture("What a random split would promise", caption, height=1.0 + 0.3 * len(known))
+    axes = tidy(picture.figure.subplots(), x=metric.label)
     places = np.arange(len(known), dtype=np.float64)
     for key, marker, colour, offset, label in (
         ("random", "o", BASELINE, -0.12, "random split"),
@@ -164,23 +172,11 @@ def comparison_figure(table: pd.DataFrame, *, caption: str = "") -> Any:
     for text, kind in zip(axes.get_yticklabels(), known["kind"], strict=True):
         text.set_style("italic" if kind == "detector" else "normal")
     axes.set_ylim(len(known) - 0.5, -0.6)
-    _legend_above(axes)
-    return figure
+    legend_above(axes)
+    return picture
 
 
 def _colour(name: str) -> str:
     if name.startswith("fold "):
-        return _LINES[int(name.split()[1]) % 5]
+        return LINES[int(name.split()[1]) % 5]
     return SETS.get(name, SETS["train"] if name.startswith("fold") else QUIET)
-
-
-def _height(height: float, caption: str) -> float:
-    """Return inches that leave room for a caption inside the picture."""
-    return height + (0.17 * math.ceil(len(caption) / 80) if caption else 0.0)
-
-
-def _legend_above(axes: Any) -> None:
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(3, len(handles)),
-                    columnspacing=1.1, handletextpad=0.5, borderaxespad=0.2)  # fmt: skip

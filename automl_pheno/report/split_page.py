@@ -13,16 +13,17 @@ import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.errors import StudyError
-from automl_pheno.files import write_bytes, write_text, writing
+from automl_pheno.files import write_text
 from automl_pheno.report import html, split_figures
 from automl_pheno.report import split_sections as sections
 from automl_pheno.report.html import Markup
-from automl_pheno.report.write import FOLDER, render
+from automl_pheno.report.picture import LITERAL, Picture
+from automl_pheno.report.style import NARROW
+from automl_pheno.report.write import FOLDER, write_picture
 from automl_pheno.study.run_folder import COMPARISON, SPLIT, SPLIT_CARD, SPLIT_SAMPLES
 
 PAGE = "split_card.html"
 
-_FEW_PANELS = 4
 _SETS = ("train", "validation", "test", "purged")
 
 
@@ -90,21 +91,24 @@ def write_split_page(folder: Path) -> Path:
         There is no split in `folder`, a file is damaged, or the page cannot be written.
     """
     files = read_split_files(folder)
-    pictures = {}
-    with writing(folder / FOLDER):
-        (folder / FOLDER).mkdir(exist_ok=True)
-    for name, (make, title, how) in _PICTURES.items():
-        drawn, explained = make(files, ""), make(files, how)
-        if drawn is None:
-            continue
-        plain = render(drawn, "svg")
-        wide = name == "components" and len(files.sides) > _FEW_PANELS
-        pictures[name] = html.figure(plain, title, how, wide=wide)
-        write_bytes(folder / FOLDER / f"split_{name}.svg", plain)
-        write_bytes(folder / FOLDER / f"split_{name}.png", render(explained, "png"))
     path = folder / PAGE
-    write_text(path, _page(files, pictures))
+    write_text(path, _page(files, split_pictures(files, folder)))
     return path
+
+
+def split_pictures(files: SplitFiles, folder: Path) -> dict[str, Markup]:
+    """Write the pictures of a split into ``figures/`` in `folder` and return them for a page, by name."""
+    import matplotlib as mpl
+
+    found = {}
+    for name, (make, how) in _PICTURES.items():
+        with mpl.rc_context(LITERAL):
+            picture = make(files, how)
+        if picture is not None:
+            plain, _ = write_picture(folder / FOLDER, f"split_{name}", picture)
+            wide = picture.inches > NARROW
+            found[name] = html.figure(plain, picture.title, picture.caption, inches=picture.inches, wide=wide)
+    return found
 
 
 def _page(files: SplitFiles, pictures: Mapping[str, Markup]) -> str:
@@ -123,7 +127,7 @@ def _page(files: SplitFiles, pictures: Mapping[str, Markup]) -> str:
     )
 
 
-def _similarity(files: SplitFiles, caption: str) -> Any:
+def _similarity(files: SplitFiles, caption: str) -> Picture | None:
     if "nearest_similarity" not in files.samples:
         return None
     now = _nearest(files, "nearest_similarity")
@@ -153,7 +157,7 @@ def _measured(card: Mapping[str, Any]) -> tuple[str, float | None]:
     return str(similarity.get("measure", "similarity")), similarity.get("threshold")
 
 
-def _phenotype(files: SplitFiles, caption: str) -> Any:
+def _phenotype(files: SplitFiles, caption: str) -> Picture | None:
     if "y" not in files.samples:
         return None
     values = {}
@@ -164,41 +168,37 @@ def _phenotype(files: SplitFiles, caption: str) -> Any:
     return split_figures.phenotype_figure(values, str(files.card["trait"]), caption=caption) if values else None
 
 
-def _components(files: SplitFiles, caption: str) -> Any:
+def _components(files: SplitFiles, caption: str) -> Picture | None:
     if not {"pc1", "pc2"} <= set(files.samples.columns):
         return None
     return split_figures.components_figure(files.samples, files.sides, caption=caption)
 
 
-def _compared(files: SplitFiles, caption: str) -> Any:
+def _compared(files: SplitFiles, caption: str) -> Picture | None:
     if files.comparison is None or files.comparison[["random", "this_split"]].dropna().empty:
         return None
     return split_figures.comparison_figure(files.comparison, caption=caption)
 
 
-_PICTURES: dict[str, tuple[Callable[[SplitFiles, str], Any], str, str]] = {
+_PICTURES: dict[str, tuple[Callable[[SplitFiles, str], Picture | None], str]] = {
     "similarity": (
         _similarity,
-        "Similarity to the nearest training sample",
         "For each sample that is scored, how similar the most similar sample is that the model was trained on. All "
         "should lie left of the threshold: what lies right of it could be answered by looking it up. Samples with "
         "nothing near them in training are counted in the share, but not drawn.",
     ),
     "phenotype": (
         _phenotype,
-        "The trait on each side",
         "The lines should lie on one another: then a score on one side speaks for the others. Height is the density, "
         "so that sides of different size compare.",
     ),
     "components": (
         _components,
-        "Where the samples of each side lie",
         "One panel a side: its samples in colour, all others in grey. A side that fills the same area as the grey is "
         "alike; one in a corner of its own tests other populations or kinds of sequences.",
     ),
     "comparison": (
         _compared,
-        "What a random split would promise",
         "Circles: a random split of the same samples into parts of the same sizes. Diamonds: this split. Lines: sd "
         "over folds. The gap is what a random split promises too much. Below the line, leak detectors: they know no "
         "biology, so a circle far from 0 means that the random split leaks.",

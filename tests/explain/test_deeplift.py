@@ -1,18 +1,21 @@
-"""DeepLIFT against its completeness axiom, shap.DeepExplainer and expected gradients."""
+"""DeepLIFT against closed forms, shap.DeepExplainer, Permutation SHAP and expected gradients."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from deeplift_networks import bases, randomize, worst_delta
 from keras import layers
 
-from automl_pheno.explain.methods.deeplift import deeplift_multipliers
+from automl_pheno.explain.methods import deeplift
+from automl_pheno.explain.methods.deeplift import compile_deeplift, deeplift_multipliers
 from automl_pheno.explain.methods.gradients import expected_gradient_multipliers
-from automl_pheno.explain.methods.layer_rules import check_layers
-from automl_pheno.explain.registry import UnsupportedLayerError
 from automl_pheno.space.config import Activation
 
 LENGTH = 24
@@ -20,168 +23,254 @@ ACTIVATIONS = Activation.__args__
 
 
 def sequences(n: int, seed: int) -> np.ndarray:
-    return np.eye(4, dtype=np.float32)[np.random.default_rng(seed).integers(0, 4, (n, LENGTH))]
+    return bases(n, LENGTH, seed)
 
 
 def network(*middle: layers.Layer, activation: str = "relu", end: layers.Layer | None = None) -> keras.Model:
-    keras.utils.set_random_seed(3)
     inputs = keras.Input((LENGTH, 4))
-    z = layers.Conv1D(6, 5, padding="same", activation=activation, bias_initializer="normal")(inputs)
+    z = layers.Conv1D(6, 5, padding="same", activation=activation)(inputs)
     for layer in middle:
         z = layer(z)
     z = (end or layers.Flatten())(z)
-    z = layers.Dense(8, activation=activation, bias_initializer="normal")(z)
-    return keras.Model(inputs, layers.Dense(1)(z))
+    z = layers.Dense(8, activation=activation)(z)
+    model = keras.Model(inputs, layers.Dense(1)(z))
+    randomize(model, 3)
+    return model
 
 
 def attributions(multipliers: np.ndarray, x: np.ndarray, r: np.ndarray) -> np.ndarray:
     return (multipliers * (x[:, None] - r)).mean(axis=1)
 
 
-def check_completeness(model: keras.Model, n: int = 4, k: int = 5) -> np.ndarray:
-    x, r = sequences(n, 0), np.stack([sequences(k, 10 + i) for i in range(n)])
-    m, fx, fr = deeplift_multipliers(model, x, r)
-    np.testing.assert_allclose(fx, np.asarray(model(x))[:, 0], rtol=1e-4, atol=1e-5)
-    delta = (m * (x[:, None] - r)).sum(axis=(2, 3)) - (fx[:, None] - fr)
-    spread = float(np.ptp(np.concatenate([fx, fr.ravel()])))
-    assert spread > 0
-    assert np.abs(delta).max() <= 1e-4 * spread
-    return attributions(m, x, r)
-
-
 @pytest.mark.parametrize(("first", "second"), list(zip(ACTIVATIONS[::2], ACTIVATIONS[1::2], strict=True)))
 def test_every_activation_of_the_spaces_is_complete(first: str, second: str) -> None:
-    check_completeness(network(layers.Activation(second), activation=first))
-
-
-def varied_batch_normalization() -> layers.Layer:
-    return layers.BatchNormalization(
-        beta_initializer="normal", moving_mean_initializer="normal",
-        moving_variance_initializer=keras.initializers.RandomUniform(0.5, 2.0),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "middle",
-    [
-        [varied_batch_normalization()],
-        [layers.LayerNormalization(gamma_initializer="normal", beta_initializer="normal")],
-        [layers.MaxPooling1D(2), layers.Dropout(0.5), layers.LeakyReLU()],
-        [layers.MaxPooling1D(3, strides=2, padding="same"), layers.ELU()],
-        [layers.MaxPooling1D(5, strides=1), layers.AveragePooling1D(3, padding="same")],
-        [layers.Conv1D(3, 3, dilation_rate=2, activation="gelu"), layers.AveragePooling1D(3)],
-        [layers.Conv1D(3, 4, strides=3, padding="valid", use_bias=False), layers.Rescaling(2.0, offset=1.0)],
-        [layers.Reshape((LENGTH // 2, 12)), layers.ZeroPadding1D(2), layers.Permute((2, 1)), layers.PReLU()],
-        [keras.Sequential([layers.Conv1D(4, 3, activation="tanh"), layers.MaxPooling1D(2)])],
-    ],
-)
-def test_every_layer_is_complete(middle: list[layers.Layer]) -> None:
-    check_completeness(network(*middle))
-
-
-@pytest.mark.parametrize("end", [layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D, layers.Flatten])
-def test_every_end_of_the_trunk_is_complete(end: type) -> None:
-    check_completeness(network(layers.MaxPooling1D(2), end=end()))
-
-
-@pytest.mark.parametrize("merge", [layers.Add, layers.Concatenate, layers.Multiply])
-def test_merges_and_nested_models_are_complete(merge: type) -> None:
-    keras.utils.set_random_seed(5)
-    inner_in = keras.Input((LENGTH, 6))
-    inner = keras.Model(inner_in, layers.Conv1D(6, 3, padding="same", activation="selu")(inner_in))
-    inputs = keras.Input((LENGTH, 4))
-    z = layers.Conv1D(6, 5, padding="same", activation="relu")(inputs)
-    z = layers.Flatten()(merge()([z, inner(z)]))
-    check_completeness(keras.Model(inputs, layers.Dense(1)(z)))
-
-
-def test_training_dropout_layers_have_the_same_value_as_the_model() -> None:
-    model = network(layers.Dropout(0.9), layers.SpatialDropout1D(0.9))
-    a, b = check_completeness(model), check_completeness(model)
-    np.testing.assert_array_equal(a, b)
+    model = network(layers.Activation(second), activation=first)
+    assert worst_delta(model, sequences(3, 0), sequences(4, 1)) <= 1e-4
 
 
 def test_a_linear_network_gives_weight_times_difference() -> None:
     inputs = keras.Input((LENGTH, 4))
     dense = layers.Dense(1)
     model = keras.Model(inputs, dense(layers.Flatten()(inputs)))
-    x, r = sequences(3, 0), np.stack([sequences(2, 9)] * 3)
-    m, _, _ = deeplift_multipliers(model, x, r)
-    effects = np.asarray(dense.kernel).reshape(LENGTH, 4)
+    m, _, _ = deeplift_multipliers(model, sequences(3, 0), sequences(2, 9))
+    effects = np.asarray(keras.ops.convert_to_numpy(dense.kernel)).reshape(LENGTH, 4)
     np.testing.assert_allclose(m, np.broadcast_to(effects, m.shape), atol=1e-6)
 
 
-def test_agrees_with_shap_deep_explainer() -> None:
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("shap.DeepExplainer needs TensorFlow")
+def test_one_rectified_unit_gives_the_rescale_rule() -> None:
+    """Shrikumar et al. 2017: the multiplier of relu is the rise of the output by the rise of the input."""
+    inputs = keras.Input((3, 1))
+    dense = layers.Dense(1, activation="relu")
+    model = keras.Model(inputs, dense(layers.Flatten()(inputs)))
+    weights = np.array([[1.0], [-2.0], [0.5]], dtype=np.float32)
+    dense.set_weights([weights, np.array([-1.0], dtype=np.float32)])
+    x = np.array([[[4.0], [0.5], [2.0]]], dtype=np.float32)  # pre-activation 4 - 1 + 1 - 1 = 3
+    r = np.array([[[0.0], [1.0], [2.0]]], dtype=np.float32)  # 0 - 2 + 1 - 1 = -2
+    m, fx, fr = deeplift_multipliers(model, x, r)
+    np.testing.assert_allclose(m[0, 0], weights * 3 / 5, rtol=1e-6)
+    np.testing.assert_allclose((fx[0], fr[0, 0]), (3.0, 0.0))
+
+
+def test_the_highest_of_a_window_takes_the_rise_of_the_maximum() -> None:
+    inputs = keras.Input((4, 1))
+    model = keras.Model(inputs, layers.Flatten()(layers.GlobalMaxPooling1D()(inputs)))
+    x = np.array([[[5.0], [1.0], [0.0], [5.0]]], dtype=np.float32)  # two tie
+    r = np.array([[[1.0], [2.0], [0.0], [3.0]]], dtype=np.float32)
+    m, _, _ = deeplift_multipliers(model, x, r)
+    np.testing.assert_allclose((m[0, 0] * (x - r)[0])[:, 0], [1.0, 0.0, 0.0, 1.0])
+    m, _, _ = deeplift_multipliers(model, r, x)  # the other way round, nothing but the sign changes
+    np.testing.assert_allclose((m[0, 0] * (r - x)[0])[:, 0], [-1.0, 0.0, 0.0, -1.0])
+
+
+def test_close_points_lose_no_digits() -> None:
+    """Where sample and reference nearly agree, multipliers are the gradient, not rounding."""
+    inputs = keras.Input((8, 1))
+    z = inputs
+    for name in ("gelu", "tanh", "elu", "exponential", "softplus", "mish"):
+        z = layers.Activation(name)(z)
+    model = keras.Model(inputs, layers.Dense(1, kernel_initializer="ones")(layers.Flatten()(z)))
+    x = np.linspace(0.3, 0.9, 8, dtype=np.float32).reshape(1, 8, 1)
+    far, near = (deeplift_multipliers(model, x, (x + np.float32(d)))[0] for d in (2e-2, 2e-6))
+    np.testing.assert_allclose(near, far, rtol=0.1)
+    same = deeplift_multipliers(model, x, x)[0]
+    np.testing.assert_allclose(near, same, rtol=1e-4)
+
+
+def test_training_layers_do_nothing() -> None:
+    model = network(layers.Dropout(0.9), layers.SpatialDropout1D(0.9))
+    x, r = sequences(3, 0), sequences(4, 1)
+    assert worst_delta(model, x, r) <= 1e-4
+    np.testing.assert_array_equal(deeplift_multipliers(model, x, r)[0], deeplift_multipliers(model, x, r)[0])
+
+
+def test_batches_shared_references_and_fusion_do_not_change_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(layers.MaxPooling1D(2))
+    x, r = sequences(9, 0), sequences(5, 1)
+    whole = deeplift_multipliers(model, x, np.stack([r] * 9))[0]
+    np.testing.assert_allclose(deeplift_multipliers(model, x, r)[0], whole, atol=1e-5)
+    np.testing.assert_allclose(deeplift_multipliers(model, x[7:8], r[None, 3:5])[0][0], whole[7, 3:5], atol=1e-5)
+    fused = compile_deeplift(model, 5, shared=True, fused=True)(x, r)[0]
+    np.testing.assert_allclose(fused, whole, atol=1e-5)
+    monkeypatch.setattr(deeplift, "BATCH_BYTES", {"cpu": 4 * 5 * LENGTH * 6 * 2})  # two samples a call, the last alone
+    assert deeplift.batch_size(model, 9, 5) == 2
+    np.testing.assert_allclose(deeplift_multipliers(model, x, r)[0], whole, atol=1e-5)
+
+
+def test_weights_trained_further_are_used() -> None:
+    model = network()
+    compiled = compile_deeplift(model, 4, shared=True)
+    before = compiled(sequences(3, 0), sequences(4, 1))[1]
+    randomize(model, 4)
+    after = compiled(sequences(3, 0), sequences(4, 1))[1]
+    np.testing.assert_allclose(after, np.asarray(model.predict(sequences(3, 0), verbose=0))[:, 0], atol=1e-4)
+    assert np.abs(after - before).min() > 0
+
+
+@contextmanager
+def shap_module() -> Iterator[Any]:
+    """Give shap, and mend what a DeepExplainer that raises leaves behind: a patched TensorFlow."""
     with warnings.catch_warnings():  # shap 0.51 makes colour maps in a way matplotlib 3.11 will drop
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         import shap
     from tensorflow.python.eager import execute
 
-    model = network(layers.MaxPooling1D(2))
-    x, background = sequences(4, 0), sequences(6, 1)
-    ours = attributions(deeplift_multipliers(model, x, np.stack([background] * 4))[0], x, background[None])
     good = execute.record_gradient
-    try:  # a DeepExplainer that raises leaves TensorFlow patched
+    try:
         with warnings.catch_warnings():  # it says that TensorFlow 2 may not be supported
             warnings.simplefilter("ignore", UserWarning)
-            theirs = shap.DeepExplainer(model, background).shap_values(x)
+            yield shap
     finally:
         execute.record_gradient = good
-    np.testing.assert_allclose(ours, np.asarray(theirs).reshape(ours.shape), atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "exponential"])
-def test_agrees_with_expected_gradients(activation: str) -> None:
-    model = network(layers.MaxPooling1D(2), layers.LayerNormalization(), activation=activation)
-    x, r = sequences(6, 0), np.stack([sequences(10, 1)] * 6)
-    deep = attributions(deeplift_multipliers(model, x, r)[0], x, r).sum(axis=2)
+ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="DeepExplainer needs TensorFlow")
+
+
+def residual() -> keras.Model:
+    inputs = keras.Input((LENGTH, 4))
+    z = layers.Conv1D(6, 5, padding="same", activation="relu")(inputs)
+    z = layers.Add()([z, layers.Conv1D(6, 3, padding="same", activation="relu")(z)])
+    model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(z)))
+    randomize(model)
+    return model
+
+
+SHAP_IS_RIGHT: dict[str, Callable[[], keras.Model]] = {
+    "max pooling": lambda: network(layers.MaxPooling1D(2)),
+    "batch normalization": lambda: network(
+        layers.BatchNormalization(), layers.MaxPooling1D(2), layers.Dropout(0.5), activation="elu"
+    ),
+    "exponential": lambda: network(activation="exponential"),
+    "flatten": lambda: network(),
+    "average pooling": lambda: network(layers.AveragePooling1D(2)),
+    "global average": lambda: network(end=layers.GlobalAveragePooling1D()),
+    "selu": lambda: network(activation="selu"),
+    "softplus": lambda: network(activation="softplus"),
+    "tanh": lambda: network(activation="tanh"),
+    "sigmoid": lambda: network(activation="sigmoid"),
+    "mish": lambda: network(activation="mish"),
+    "residual": residual,
+}
+"""Families of networks for which shap.DeepExplainer agrees with its own axioms and with expected gradients."""
+
+
+SHAP_ROUNDS = {"softplus", "tanh", "mish", "sigmoid"}
+"""Curved everywhere: shap takes secants of close points, which rounds (the next test tells who is right)."""
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize(
+    "name",
+    [name if place < 3 else pytest.param(name, marks=pytest.mark.slow) for place, name in enumerate(SHAP_IS_RIGHT)],
+)
+def test_agrees_with_shap_deep_explainer(name: str) -> None:
+    model = SHAP_IS_RIGHT[name]()
+    x, background = sequences(4, 0), sequences(6, 1)
+    m, fx, fr = deeplift_multipliers(model, x, background)
+    ours = attributions(m, x, background[None])
+    with shap_module() as shap:
+        theirs = np.asarray(shap.DeepExplainer(model, background).shap_values(x)).reshape(ours.shape)
+    spread = float(np.ptp(np.concatenate([fx, fr.ravel()])))
+    assert np.abs(ours - theirs).max() <= (1e-4 if name in SHAP_ROUNDS else 1e-6) * max(1.0, spread)
+
+
+CURVED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "relu": lambda z: np.maximum(z, 0.0),
+    "tanh": np.tanh,
+    "softplus": lambda z: np.logaddexp(0.0, z),
+    "mish": lambda z: z * np.tanh(np.logaddexp(0.0, z)),
+    "exponential": np.exp,
+    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+}
+
+
+@pytest.mark.parametrize("activation", CURVED)
+def test_agrees_with_the_rule_written_out_in_double_precision(activation: str) -> None:
+    f, model = CURVED[activation], network(activation=activation)
+    x, background = sequences(3, 0), sequences(4, 1)
+    kernel, bias, first, first_bias, last, _ = [np.asarray(w, dtype=np.float64) for w in model.get_weights()]
+
+    def convolved(z: np.ndarray) -> np.ndarray:
+        padded = np.pad(z.astype(np.float64), ((2, 2), (0, 0)))
+        return bias + sum(padded[k : k + LENGTH] @ kernel[k] for k in range(5))
+
+    def slope(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        same = a == b
+        tangent = (f(a + 1e-6) - f(a - 1e-6)) / 2e-6
+        return np.where(same, tangent, (f(a) - f(b)) / np.where(same, 1.0, a - b))
+
+    truth = np.zeros((3, 4, LENGTH, 4))
+    for i, j in np.ndindex(3, 4):
+        a, b = convolved(x[i]), convolved(background[j])
+        top = slope(f(a).ravel() @ first + first_bias, f(b).ravel() @ first + first_bias) * last[:, 0]
+        middle = (first @ top).reshape(LENGTH, -1) * slope(a, b)
+        back = np.zeros((LENGTH + 4, 4))
+        for k in range(5):
+            back[k : k + LENGTH] += middle @ kernel[k].T
+        truth[i, j] = back[2:-2]
+    m, fx, fr = deeplift_multipliers(model, x, background)
+    spread = float(np.ptp(np.concatenate([fx, fr.ravel()])))
+    difference = x[:, None] - background[None]
+    assert np.abs(m * difference - truth * difference).max() <= 2e-6 * max(1.0, spread)
+
+
+FAMILIES: dict[str, Callable[[], keras.Model]] = {
+    "relu": lambda: network(layers.MaxPooling1D(2)),
+    "gelu": lambda: network(layers.LayerNormalization(), activation="gelu"),
+    "exponential": lambda: network(layers.AveragePooling1D(2), activation="exponential"),
+    "silu": lambda: network(layers.BatchNormalization(), activation="silu"),
+    "softmax": lambda: network(layers.Softmax(axis=1)),
+}
+
+
+@ON_TENSORFLOW
+@pytest.mark.slow  # shap compiles its walks by numba first
+@pytest.mark.parametrize("name", FAMILIES)
+def test_agrees_with_permutation_shap_over_positions(name: str) -> None:
+    model = FAMILIES[name]()
+    x, background = sequences(4, 0), sequences(8, 1)
+    ours = attributions(deeplift_multipliers(model, x, background)[0], x, background[None]).sum(axis=2)
+
+    def predict(codes: np.ndarray) -> np.ndarray:
+        encoded = np.eye(4, dtype=np.float32)[codes.astype(int)]
+        return np.asarray(keras.ops.convert_to_numpy(model(encoded)))[:, 0]
+
+    with shap_module() as shap:
+        masker = shap.maskers.Independent(background.argmax(axis=2), max_samples=8)
+        explainer = shap.PermutationExplainer(predict, masker, seed=0)
+        theirs = explainer(x.argmax(axis=2), max_evals=4 * (2 * LENGTH + 1), silent=True).values
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] >= 0.8
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "global max"])
+def test_agrees_with_expected_gradients(name: str) -> None:
+    model = network(end=layers.GlobalMaxPooling1D()) if name == "global max" else FAMILIES[name]()
+    x, background = sequences(6, 0), sequences(10, 1)
+    deep = attributions(deeplift_multipliers(model, x, background)[0], x, background[None]).sum(axis=2)
+    r = np.stack([background] * 6)
     m, fx, fr = expected_gradient_multipliers(model, x, r, rng=np.random.default_rng(0))
     expected = attributions(m, x, r).sum(axis=2)
-    assert np.corrcoef(deep.ravel(), expected.ravel())[0, 1] >= 0.7
+    # where one place takes all, rescale and path methods share the rise in different ways
+    assert np.corrcoef(deep.ravel(), expected.ravel())[0, 1] >= (0.4 if name == "global max" else 0.7)
     error = expected.sum(axis=1) - (fx - fr.mean(axis=1))
     assert np.abs(error).max() <= 0.05 * np.ptp(np.concatenate([fx, fr.ravel()]))
-
-
-def test_batches_and_references_do_not_change_a_sample() -> None:
-    model = network(layers.MaxPooling1D(2))
-    x, r = sequences(30, 0), np.stack([sequences(20, 1)] * 30)
-    whole = deeplift_multipliers(model, x, r)[0]
-    alone = deeplift_multipliers(model, x[7:8], r[7:8, 3:5])[0]
-    np.testing.assert_allclose(whole[7, 3:5], alone[0], atol=1e-5)
-
-
-class Scaled(layers.Dense):
-    def call(self, inputs: object) -> object:
-        return super().call(inputs) ** 2
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: layers.GRU(3, name="memory"), r"'memory' \(GRU\)"),
-        (lambda: Scaled(3, name="squared"), r"'squared' \(Scaled\)"),
-        (lambda: layers.Dense(3, activation="softmax", name="shares"), r"'shares' \(Dense\) with activation 'softmax'"),
-        (lambda: layers.Activation(lambda t: t**2, name="own"), r"'own' \(Activation\) with activation"),
-        (lambda: layers.LayerNormalization(axis=1, name="across"), r"'across' \(LayerNormalization\) normalising"),
-    ],
-)
-def test_a_layer_without_a_rule_is_refused_by_name(make: object, message: str) -> None:
-    model = network(make(), end=layers.Flatten())  # type: ignore[operator]
-    with pytest.raises(UnsupportedLayerError, match=message):
-        deeplift_multipliers(model, sequences(1, 0), sequences(2, 1)[None])
-
-
-def test_an_operation_between_layers_and_a_subclassed_model_are_refused() -> None:
-    inputs = keras.Input((LENGTH, 4))
-    model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(keras.ops.sin(inputs))))
-    with pytest.raises(UnsupportedLayerError, match="Sin"):
-        check_layers(model)
-
-    class Own(keras.Model):
-        def call(self, x: object) -> object:
-            return x
-
-    with pytest.raises(UnsupportedLayerError, match="functional or sequential"):
-        check_layers(Own())

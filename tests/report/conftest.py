@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from report_files import write_explanation_files
 
 from automl_pheno.data.dataset import Dataset, Inputs
 from automl_pheno.data.store import save_dataset
-from automl_pheno.explain import write_explanation
-from automl_pheno.explain.attribution import Attribution, at_bases
 from automl_pheno.files import write_json, write_text
 from automl_pheno.metrics import bootstrap_difference, bootstrap_interval, score
+from automl_pheno.report import write_report, write_split_page, write_summary
 from automl_pheno.splits import SplitConfig, make_split, write_split
 from automl_pheno.study.final import comparison_sentence
 from automl_pheno.study.leaderboard import make_leaderboard
 from automl_pheno.study.records import TrialRecord, append_record
 
 MakeRun = Callable[..., Path]
+PARAMETERS = ["trunk.0.filters", "fit.learning_rate", "fit.momentum"]
 
 
 def make_dataset(kind: str, n: int = 240) -> Dataset:
@@ -69,7 +71,8 @@ def make_records(n_trials: int = 30) -> list[TrialRecord]:
                 best_epoch=11,
                 seconds=3.0,
                 curve=curve,
-                params={"trunk.0.filters": 8},
+                params={"trunk.0.filters": 8 * (1 + trial % 3), "fit.learning_rate": 0.0003 * 1.2**trial}
+                | ({"fit.momentum": 0.1 * trial} if trial % 2 else {}),
                 scores={} if value is None else {"pearson_r": value, "r2": value**2},
                 reason="loss was not finite" if state == "failed" else "",
             )
@@ -124,59 +127,61 @@ def write_final(run: Path, dataset: Dataset, test: np.ndarray, noise: dict[str, 
     return finalists
 
 
-def make_attribution(dataset: Dataset, *, aligned: bool) -> Attribution:
-    rng = np.random.default_rng(5)
-    inputs = dataset.inputs.take(np.arange(80))
-    contributions = rng.normal(0, 0.01, inputs.values.shape)
-    manifest: dict[str, Any] = {"method": "deeplift", "input": inputs.kind, "samples": 80, "fallback_from": []}
-    if inputs.kind == "sequence":
-        values = inputs.values.copy()
-        motif = np.array([1, 8, 4, 1, 2, 4, 8], dtype=np.uint8)  # ATGACGT
-        if aligned:
-            values[:] = values[0]
-            values[:, 3] = (1 << rng.integers(0, 4, 80)).astype(np.uint8)
-        for row, start in enumerate(rng.integers(0, 50, 80)):
-            place = 20 if aligned else start
-            values[row, place : place + 7] = motif
-            contributions[row, place : place + 7] += 0.3
-        inputs = Inputs(kind="sequence", values=values)
-    else:
-        contributions[:, 40] += inputs.values[:, 40] - 1.0
-    predictions = 5.0 + contributions.sum(axis=1)
-    manifest["completeness_error"] = {"max": 1e-7, "prediction_spread": float(np.ptp(predictions))}
-    return Attribution(
-        inputs=inputs, ids=dataset.ids[:80], rows=np.arange(80), predictions=predictions,
-        values=at_bases(contributions, inputs) if inputs.kind == "sequence" else contributions,
-        base_value=np.full(80, 5.0), completeness=np.zeros(80), method="deeplift", manifest=manifest,
-    )  # fmt: skip
+def build_run(
+    folder: Path,
+    kind: str = "sequence", *, tested: bool = True, explained: bool = True, aligned: bool = False,
+    noise: dict[str, float] | None = None, parts: bool = True, unit: str = "phenotype", complete: int = 30,
+    warnings: tuple[str, ...] = (),
+) -> Path:  # fmt: skip
+    run = folder / "run"
+    run.mkdir()
+    dataset = make_dataset(kind)
+    made = make_split(dataset, "yield", SplitConfig())
+    split, card = made.split, made.card
+    write_split(split, run / "split.csv")
+    write_json(run / "split_card.json", card)
+    save_dataset(dataset.take(split.development), run / "development.npz")
+    records = make_records(complete)
+    for record in records:
+        append_record(run / "trials.jsonl", record)
+    names = noise or {"cnn-28": 0.8, "ridge": 1.6, "random_forest": 2.0, "mean": 3.0}
+    tests = write_final(run, dataset, split.test, names) if tested else []
+    write_json(run / "provenance.json", {"starts": [{
+        "started": "2026-01-01T00:00:00+00:00", "command": ["automl-pheno", "search", "a b.yaml"],
+        "packages": {"numpy": "2.1"}, "data_sha256": "ab" * 32, "seeds": {"study": 11}, "commit": "c0ffee",
+    }]})  # fmt: skip
+    table = make_leaderboard(records, metric="pearson_r", parameters=PARAMETERS, tests=tests)
+    write_text(run / "leaderboard.csv", table.to_csv(index=False))
+    if explained:
+        verdict = "Not tested."
+        if tested:
+            verdict = json.loads((run / "final.json").read_text())["comparison"]["sentence"]
+        write_explanation_files(
+            dataset, run / "explain", verdict=verdict, aligned=aligned, parts=parts,
+            unit=unit, warnings=warnings,
+        )  # fmt: skip
+    return run
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    def make(
-        kind: str = "sequence", *, tested: bool = True, explained: bool = True, aligned: bool = False,
-        noise: dict[str, float] | None = None,
-    ) -> Path:  # fmt: skip
-        run = tmp_path / "run"
-        run.mkdir()
-        dataset = make_dataset(kind)
-        made = make_split(dataset, "yield", SplitConfig())
-        split, card = made.split, made.card
-        write_split(split, run / "split.csv")
-        write_json(run / "split_card.json", card)
-        save_dataset(dataset.take(split.development), run / "development.npz")
-        records = make_records()
-        for record in records:
-            append_record(run / "trials.jsonl", record)
-        names = noise or {"cnn-28": 0.8, "ridge": 1.6, "random_forest": 2.0, "mean": 3.0}
-        tests = write_final(run, dataset, split.test, names) if tested else []
-        table = make_leaderboard(records, metric="pearson_r", parameters=["trunk.0.filters"], tests=tests)
-        write_text(run / "leaderboard.csv", table.to_csv(index=False))
-        if explained:
-            sentence = (
-                json.loads((run / "final.json").read_text())["comparison"]["sentence"] if tested else "Not tested."
-            )
-            write_explanation(make_attribution(dataset, aligned=aligned), run / "explain", verdict=sentence, seed=7)
-        return run
+    return partial(build_run, tmp_path)
 
-    return make
+
+@pytest.fixture(scope="session")
+def sequence_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of sequences with all that an explanation can hold, and its reports; drawn once, not to be changed."""
+    return reported(build_run(tmp_path_factory.mktemp("sequence"), warnings=("Read with care <b>.",)))
+
+
+@pytest.fixture(scope="session")
+def genotype_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of genotypes, in normal scores."""
+    return reported(build_run(tmp_path_factory.mktemp("genotype"), "genotype", unit="normal score"))
+
+
+def reported(run: Path) -> Path:
+    write_split_page(run)
+    write_report(run)
+    write_summary(run)
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -9,33 +10,43 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from automl_pheno.errors import StudyError
 from automl_pheno.metrics import METRICS
-from automl_pheno.report import FIGURES, read_run, write_figures, write_summary
-from automl_pheno.report.figures import leaderboard_figure, learning_curve_figure, search_history_figure
-from automl_pheno.report.write import render
+from automl_pheno.registry import Registry
+from automl_pheno.report import FIGURES, RunFiles, read_run, write, write_figures, write_summary
+from automl_pheno.report.explanation_figures import window
+from automl_pheno.report.logo import draw_logo
+from automl_pheno.report.picture import PictureMaker, render
+from automl_pheno.report.prediction_figures import calibration_slope
+from automl_pheno.report.run_page import report_page
+from automl_pheno.report.search_figures import (
+    leaderboard_picture,
+    learning_curve_picture,
+    parting_epoch,
+    search_history_picture,
+)
+from automl_pheno.report.write import draw_figures
 
 MakeRun = Callable[..., Path]
-ALWAYS = {"leaderboard", "search_history", "learning_curve", "phenotype"}
-TESTED = ALWAYS | {"predicted_observed"}
-SEQUENCE = TESTED | {"importance_position", "sequence_logos", "motifs"}
+ALWAYS = {"leaderboard", "search_history", "learning_curve", "parameter_slices", "phenotype"}
+TESTED = ALWAYS | {"predicted_observed", "residuals"}
+BOTH = TESTED | {"contribution_map", "stability", "counterpart", "epistasis", "interaction_null"}
+SEQUENCE = BOTH | {
+    "importance_position", "sequence_logos", "motifs", "motif_places", "motif_effects", "spacing", "filters",
+    "mutagenesis", "mutation_profile", "surrogate",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"kind": "sequence"}, SEQUENCE),
-        ({"kind": "genotype"}, TESTED | {"importance_variant"}),
-        ({"tested": False, "explained": False}, ALWAYS),
-    ],
-)
-def test_a_run_gets_the_figures_it_has_data_for(
-    make_run: MakeRun, options: dict[str, object], expected: set[str]
-) -> None:
-    files = write_figures(make_run(**options))
-    assert {path.stem for path in files} == expected
-    for path in files:
+def names(run: Path) -> set[str]:
+    return {path.stem for path in (run / "figures").iterdir() if not path.stem.startswith("split_")}
+
+
+def test_a_run_gets_the_figures_it_has_data_for(sequence_report: Path, genotype_report: Path) -> None:
+    assert names(sequence_report) == SEQUENCE
+    assert names(genotype_report) == BOTH | {"loci", "blocks", "dosage_effects"}
+    for path in [*(sequence_report / "figures").iterdir(), *(genotype_report / "figures").iterdir()]:
         if path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG")
             assert path.stat().st_size > 5000
@@ -43,23 +54,123 @@ def test_a_run_gets_the_figures_it_has_data_for(
             assert ET.fromstring(path.read_text()).tag.endswith("svg")
 
 
+def test_a_run_that_is_not_explained_gets_the_others(make_run: MakeRun) -> None:
+    run = make_run(tested=False, explained=False)
+    files = write_figures(run)
+    assert {path.stem for path in files} == names(run) == ALWAYS
+    assert all(path.is_file() for path in files)
+
+
+def test_without_association_variants_are_drawn_alone(make_run: MakeRun) -> None:
+    run = read_run(make_run("genotype", parts=False))
+    picture = FIGURES["importance_variant"](run)
+    (axes,) = picture.axes
+    points = axes.collections[0].get_offsets()
+    assert len(points) == 90
+    np.testing.assert_allclose(points[:, 1], run.explanation.importance["mean_abs"])  # type: ignore[union-attr]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "10"]  # in genome order
+    assert FIGURES["loci"](run) is None
+
+
 def test_the_same_data_give_the_same_bytes(make_run: MakeRun) -> None:
     run = read_run(make_run(explained=False))
-    for kind in ("png", "svg"):
-        assert render(FIGURES["phenotype"](run), kind) == render(FIGURES["phenotype"](run), kind)
+    first, second = (render(FIGURES["phenotype"](run)) for _ in range(2))
+    assert (first.plain, first.svg, first.png) == (second.plain, second.svg, second.png)
+
+
+def test_files_carry_title_caption_and_warning(sequence_report: Path) -> None:
+    file = sequence_report / "figures" / "motifs.svg"
+    text = " ".join(file.read_text().split())
+    assert "Motifs the predictor uses" in text
+    assert "Patterns that recur" in text
+    assert "Read first: Read with care &lt;b&gt;." in text
+    assert "Read first" not in (sequence_report / "figures" / "leaderboard.svg").read_text()
+    view = ET.fromstring(text).attrib
+    _, top, _, height = map(float, view["viewBox"].split())
+    assert top < 0  # room for the title
+    assert float(view["height"].removesuffix("pt")) == pytest.approx(height)
+
+
+def test_a_figure_that_fails_leaves_the_others_and_is_named(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(run: RunFiles) -> None:
+        msg = "nothing fits"
+        raise ValueError(msg)
+
+    chosen: Registry[PictureMaker] = Registry("figure")
+    chosen.add("phenotype")(FIGURES["phenotype"])
+    chosen.add("residuals")(fail)
+    monkeypatch.setattr(write, "FIGURES", chosen)
+    run = make_run(explained=False)
+    drawn = draw_figures(read_run(run))
+    assert drawn.failed == {"residuals": "ValueError: nothing fits"}
+    assert set(drawn.pictures) == {"phenotype"}
+    assert "The figure 'residuals' could not be drawn (ValueError: nothing fits)" in html.unescape(
+        report_page(read_run(run), drawn, {})
+    )
 
 
 def test_variants_of_one_sequence_get_a_logo_by_position(make_run: MakeRun) -> None:
-    figure = FIGURES["importance_position"](read_run(make_run(aligned=True, tested=False)))
-    bars, logo = figure.axes
+    picture = FIGURES["importance_position"](read_run(make_run(aligned=True, tested=False)))
+    bars, logo = picture.axes
     assert len(bars.patches) == 60
-    assert len(logo.patches) >= 7  # one letter a position of the motif
+    assert {patch.get_label() for patch in logo.patches} <= set("ACGT")
     assert logo.get_xlim() == bars.get_xlim()
+
+
+def test_letters_fill_their_heights_and_negative_ones_hang() -> None:
+    heights = np.zeros((4, 3))
+    heights[:, 0] = [1.0, 2.0, -0.5, 0.0]  # the smaller letter stands nearer to the line
+    heights[2, 2] = -3.0
+    axes = Figure().subplots()
+    draw_logo(axes, heights, first=5)
+    boxes = {patch.get_label(): patch.get_path().get_extents() for patch in axes.patches}
+    assert (boxes["A"].y0, boxes["A"].y1) == pytest.approx((0.0, 1.0))
+    assert (boxes["C"].y0, boxes["C"].y1) == pytest.approx((1.0, 3.0))
+    assert (boxes["G"].y0, boxes["G"].y1) == pytest.approx((-3.0, 0.0))
+    assert (boxes["G"].x0, boxes["G"].x1) == pytest.approx((4.52, 7.48))
+    assert "T" not in boxes
+
+
+def test_the_window_holds_most_weight() -> None:
+    weights = np.zeros(50)
+    weights[[20, 24]] = 1.0
+    inside = window(weights, 10)
+    assert inside.start <= 20
+    assert inside.stop > 24
+    assert inside.stop - inside.start == 10
+    assert window(weights, 60) == slice(0, 50)
+
+
+def test_the_slope_of_observed_on_predicted_is_that_of_the_regression() -> None:
+    rng = np.random.default_rng(0)
+    predicted = rng.normal(size=200)
+    observed = 0.6 * predicted + rng.normal(size=200)
+    assert calibration_slope(observed, predicted) == pytest.approx(np.polyfit(predicted, observed, 1)[0])
+    assert calibration_slope(observed, np.zeros(200)) is None
+
+
+def curve(train: list[float], validation: list[float]) -> list[dict[str, float]]:
+    return [{"loss": a, "val_loss": b} for a, b in zip(train, validation, strict=True)]
+
+
+def test_the_point_where_train_and_validation_part() -> None:
+    epochs = np.arange(1, 41)
+    train = (1.0 / epochs).tolist()
+    parts = np.where(epochs < 15, 2.0 - epochs / 15, 1.0 + (epochs - 15) * 0.05).tolist()
+    found = parting_epoch(curve(train, parts))
+    assert found is not None
+    assert abs(found - 15) <= 2
+    assert parting_epoch(curve(train, (1.0 + 1.0 / epochs).tolist())) in range(20, 39)
+    together = np.linspace(2.0, 0.5, 40).tolist()
+    assert parting_epoch(curve(together, together)) is None
+    stopped = [1.0] * 40  # neither falls any more
+    assert parting_epoch(curve(stopped, stopped)) is None
+    assert parting_epoch([{"loss": 1.0}] * 9) is None
 
 
 def test_the_leaderboard_figure_shows_every_baseline_and_the_test_values(make_run: MakeRun) -> None:
     run = read_run(make_run(explained=False))
-    figure = leaderboard_figure(run.leaderboard, run.metric)
+    figure = leaderboard_picture(run.leaderboard, run.metric)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert {"ridge", "random forest", "mean"} <= set(labels)
     assert sum(label.startswith("cnn") for label in labels) == 8
@@ -73,7 +184,7 @@ def test_the_search_history_never_gets_worse(make_run: MakeRun) -> None:
     run = read_run(make_run(explained=False))
     networks = [record for record in run.records if record.kind == "network"]
     for name, sign in (("pearson_r", 1.0), ("rmse", -1.0)):
-        figure = search_history_figure(networks, METRICS[name], 0.55)
+        figure = search_history_picture(networks, METRICS[name], 0.55)
         steps = next(line for line in figure.axes[0].lines if line.get_label() == "best so far")
         values = sign * np.asarray(steps.get_ydata(), dtype=float)
         assert (np.diff(values) >= 0).all()
@@ -81,7 +192,7 @@ def test_the_search_history_never_gets_worse(make_run: MakeRun) -> None:
 
 
 def test_a_curve_without_validation_is_drawn() -> None:
-    figure = learning_curve_figure([{"loss": 1.0}, {"loss": 0.5}], "cnn-1", None)
+    figure = learning_curve_picture([{"loss": 1.0}, {"loss": 0.5}], "cnn-1", None)
     assert [line.get_label() for line in figure.axes[0].lines] == ["training"]
 
 
@@ -114,13 +225,14 @@ def test_the_summary_opens_with_the_answer(make_run: MakeRun) -> None:
 def test_the_summary_says_when_deep_learning_does_not_help(make_run: MakeRun) -> None:
     text = first_lines(write_summary(make_run(noise={"ridge": 0.8, "cnn-28": 1.6})))
     assert "is the baseline ridge**" in text
-    assert "**Deep learning did not help.**" in text
-    assert text.index("is worse than ridge") < text.index("What drives")
+    first = text.split("\n")[2]
+    assert first.startswith("**The network does not beat the baseline: deep learning did not help.**")
+    assert "is worse than ridge" in first
 
 
 def test_the_summary_says_when_there_is_no_difference(make_run: MakeRun) -> None:
     text = first_lines(write_summary(make_run(noise={"ridge": 1.5, "cnn-28": 1.5})))
-    assert "made no difference that these data can show" in text
+    assert text.split("\n")[2].startswith("**The network does not beat the baseline: deep learning made no difference")
 
 
 def test_a_weak_winner_and_a_sealed_test_are_said(make_run: MakeRun) -> None:

@@ -1,109 +1,169 @@
-"""One compiled call for gradients of a network, the same on TensorFlow and JAX.
+"""Compiled calls and derivatives of a network, the same on TensorFlow and JAX.
 
-Everything that knows a backend's gradient is in this file.
+Everything that knows a backend is in this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.registry import ExplainError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Tensor = Any
-Outputs = Callable[[Tensor, Tensor], Tensor]
-"""``(fixed, varied) -> one output a row``; the gradient is taken with respect to `varied`."""
-Gradient = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""``(fixed, varied) -> (gradient of the summed outputs, outputs)``, arrays in and out."""
+Compiled = Callable[..., "tuple[FloatArray, ...]"]
+"""Arrays in, arrays out."""
 
 
-def compile_gradient(model: Any, outputs: Outputs, summed: Callable[[Tensor], Tensor]) -> Gradient:
-    """Return a compiled function for the gradient of ``summed(outputs(fixed, varied))`` by `varied`.
+def backend_name() -> str:
+    """Return ``tensorflow`` or ``jax``.
+
+    Raises
+    ------
+    ExplainError
+        Keras runs on another backend.
+    """
+    import keras
+
+    name: str = keras.backend.backend()
+    if name not in ("tensorflow", "jax"):
+        msg = f"networks are explained on the tensorflow or jax backend of Keras, got {name!r}"
+        raise ExplainError(msg)
+    return name
+
+
+def on_gpu() -> bool:
+    """Tell whether the backend computes on a GPU."""
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_logical_devices("GPU"))
+    import jax
+
+    return str(jax.default_backend()) != "cpu"
+
+
+def value_and_pull_back(
+    function: Callable[..., Tensor], at: Sequence[Tensor], cotangent: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Return ``function(*at)``, and the gradient of ``sum(cotangent * function(*at))`` by each of `at`.
+
+    To be called while compiling.
+    """
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        apart = [
+            tf.identity(tensor) for tensor in at
+        ]  # one tensor may stand in two places, or be a constant of function
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            for tensor in apart:
+                tape.watch(tensor)
+            y = function(*apart)
+        return y, list(tape.gradient(y, apart, output_gradients=cotangent, unconnected_gradients="zero"))
+    import jax
+
+    y, back = jax.vjp(function, *at)
+    return y, list(back(cotangent))
+
+
+def pull_back(function: Callable[..., Tensor], at: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
+    """Return the gradient of ``sum(cotangent * function(*at))`` by each of `at`; to be called while compiling."""
+    return value_and_pull_back(function, at, cotangent)[1]
+
+
+def compile_function(model: Any, function: Callable[..., tuple[Tensor, ...]], *, fused: bool = False) -> Compiled:
+    """Return `function` compiled, from float32 arrays to arrays; it is compiled anew for each shape.
+
+    Sums of products are taken in full float32 on GPUs too, where both backends would round the factors to 10 bits.
 
     Parameters
     ----------
     model
-        The ``keras.Model`` whose weights `outputs` reads. They are read anew at each call, so that weights
+        The ``keras.Model`` whose weights `function` reads. They are read anew at each call, so that weights
         trained further in between are used.
-    outputs, summed
-        Written with ``keras.ops``; `summed` picks the rows whose gradient is wanted and adds them up.
+    function
+        Written with ``keras.ops`` and `pull_back`.
+    fused
+        Compile with XLA on TensorFlow: slower to compile, quicker afterwards where much is elementwise. JAX always
+        does.
 
     Raises
     ------
     ExplainError
         The backend is neither TensorFlow nor JAX.
     """
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        return _tensorflow(outputs, summed)
-    if backend == "jax":
-        return _jax(model, outputs, summed)
-    msg = f"gradients of networks need the tensorflow or jax backend of Keras, got {backend!r}"
-    raise ExplainError(msg)
+    return _tensorflow(function, fused) if backend_name() == "tensorflow" else _jax(model, function)
 
 
-def _tensorflow(outputs: Outputs, summed: Callable[[Tensor], Tensor]) -> Gradient:
+def _tensorflow(function: Callable[..., tuple[Tensor, ...]], fused: bool) -> Compiled:  # noqa: FBT001
     import tensorflow as tf
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
-    def compiled(fixed: Tensor, varied: Tensor) -> tuple[Tensor, Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(varied)
-            y = outputs(fixed, varied)
-            total = summed(y)
-        return tape.gradient(total, varied, unconnected_gradients="zero"), y
+    compiled = tf.function(function, autograph=False, jit_compile=fused or None)
 
-    def call(fixed: FloatArray, varied: FloatArray) -> tuple[FloatArray, FloatArray]:
-        gradient, y = compiled(tf.constant(fixed, tf.float32), tf.constant(varied, tf.float32))
-        return gradient.numpy(), y.numpy()
+    def call(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+        with _full_float32():
+            return tuple(y.numpy() for y in compiled(*(tf.constant(array, tf.float32) for array in arrays)))
 
     return call
 
 
-def _jax(model: Any, outputs: Outputs, summed: Callable[[Tensor], Tensor]) -> Gradient:
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(enabled=before)
+
+
+def _jax(model: Any, function: Callable[..., tuple[Tensor, ...]]) -> Compiled:
     import jax
     import keras
 
-    def total(varied: Tensor, fixed: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def stateless(weights: list[Tensor], arrays: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
-            y = outputs(fixed, varied)
-        return summed(y), y
+            return function(*arrays)
 
-    compiled = jax.jit(jax.grad(total, has_aux=True))
+    compiled = jax.jit(stateless)
 
-    def call(fixed: FloatArray, varied: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def call(*arrays: FloatArray) -> tuple[FloatArray, ...]:
         weights = [variable.value for variable in model.variables]  # not earlier: predict donates old buffers
-        gradient, y = compiled(np.asarray(varied, np.float32), np.asarray(fixed, np.float32), weights)
-        return np.asarray(gradient), np.asarray(y)
+        with jax.default_matmul_precision("highest"):
+            out = compiled(weights, tuple(np.asarray(array, np.float32) for array in arrays))
+        return tuple(np.asarray(y) for y in out)
 
     return call
 
 
-def in_batches(function: Gradient, fixed: FloatArray, varied: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """Call `function` on rows in batches of one size, the last one filled up, so that it is compiled once.
+def compile_gradient(model: Any) -> Compiled:
+    """Return a compiled function from encoded inputs to the gradient of each row's output, and the outputs, shape (n,).
 
-    Parameters
-    ----------
-    fixed, varied
-        The same number of rows; `varied` may have a further axis of references after the first.
+    Raises
+    ------
+    ExplainError
+        The backend is neither TensorFlow nor JAX.
     """
-    gradients, outputs = [], []
-    for start in range(0, len(fixed), size):
-        part, other = fixed[start : start + size], varied[start : start + size]
-        missing = size - len(part)
-        if missing:
-            part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            other = np.concatenate([other, np.repeat(other[-1:], missing, axis=0)])
-        gradient, y = function(part, other)
-        keep = size - missing
-        gradients.append(gradient[:keep])
-        outputs.append(y[:keep])
-    return np.concatenate(gradients), np.concatenate(outputs)
+    from keras import ops
+
+    def outputs(points: Tensor) -> Tensor:
+        return ops.cast(ops.reshape(model(points, training=False), (-1,)), "float32")
+
+    def both(x: Tensor) -> tuple[Tensor, ...]:
+        y, (gradient,) = value_and_pull_back(outputs, [x], ops.ones((x.shape[0],), dtype="float32"))
+        return gradient, y
+
+    return compile_function(model, both)
 
 
 def compile_outputs(model: Any) -> Callable[[FloatArray], FloatArray]:
@@ -114,27 +174,23 @@ def compile_outputs(model: Any) -> Callable[[FloatArray], FloatArray]:
     ExplainError
         The backend is neither TensorFlow nor JAX.
     """
-    import keras
+    from keras import ops
 
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
+    compiled = compile_function(model, lambda x: (ops.cast(ops.reshape(model(x, training=False), (-1,)), "float32"),))
+    return lambda x: compiled(x)[0]
 
-        @tf.function(autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
-        def forward(x: Tensor) -> Tensor:
-            return tf.reshape(model(x, training=False), (-1,))
 
-        return lambda x: np.asarray(forward(tf.constant(x, tf.float32)).numpy())
-    if backend == "jax":
-        import jax
+def in_batches(function: Compiled, rows: FloatArray, size: int) -> tuple[FloatArray, ...]:
+    """Call `function` on rows in batches of one size, the last one filled up, so that it is compiled once."""
+    parts = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        out = function(filled_up(part, size))
+        parts.append([y[: len(part)] for y in out])
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
-        def outputs(x: Tensor, weights: list[Tensor]) -> Tensor:
-            with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
-                return keras.ops.reshape(model(x, training=False), (-1,))
 
-        compiled = jax.jit(outputs)
-        return lambda x: np.asarray(
-            compiled(np.asarray(x, np.float32), [variable.value for variable in model.variables])
-        )
-    msg = f"networks are explained on the tensorflow or jax backend of Keras, got {backend!r}"
-    raise ExplainError(msg)
+def filled_up(rows: FloatArray, size: int) -> FloatArray:
+    """Return `rows` followed by copies of the last one, `size` in all."""
+    missing = size - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

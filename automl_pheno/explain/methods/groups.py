@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from automl_pheno.data.dataset import Inputs, IntArray
+import numpy as np
+import numpy.typing as npt
+
+from automl_pheno.data.dataset import FloatArray, Inputs, IntArray
 
 CLUSTERED = 3000
 
@@ -53,15 +56,30 @@ def _windows_of_variants(background: Inputs, size: int) -> IntArray:
 
 
 def _clusters(background: Inputs, most: int) -> IntArray:
-    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.cluster.hierarchy import fcluster
+
+    tree = linkage_tree(standardised(background.values))
+    return np.asarray(fcluster(tree, most, criterion="maxclust") - 1, dtype=np.int64)
+
+
+def linkage_tree(columns: FloatArray) -> FloatArray:
+    """Return SciPy's tree of average linkage on 1 - r^2 of `standardised` columns, at least two."""
+    from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
 
-    dosage = background.values.astype(np.float64)
-    dosage = np.where(np.isfinite(dosage), dosage, np.nanmean(np.where(np.isfinite(dosage), dosage, 0.0), axis=0))
-    dosage = dosage - dosage.mean(axis=0)
-    sd = np.sqrt((dosage**2).mean(axis=0))
-    standard = dosage / np.where(sd > 0, sd, 1.0)
-    distance = np.clip(1.0 - (standard.T @ standard / len(dosage)) ** 2, 0.0, 1.0)
+    distance = np.clip(1.0 - (columns.T @ columns).astype(np.float64) ** 2, 0.0, 1.0)
     np.fill_diagonal(distance, 0.0)
-    tree = linkage(squareform(distance, checks=False), method="average")
-    return np.asarray(fcluster(tree, most, criterion="maxclust") - 1, dtype=np.int64)
+    return np.asarray(linkage(squareform(distance, checks=False), method="average"))
+
+
+def standardised(values: npt.NDArray[Any]) -> FloatArray:
+    """Return dosages with mean 0 and length 1 a column, float32; missing calls are 0, and columns without variation."""
+    columns = np.array(values, dtype=np.float32)
+    missing = np.isnan(columns)
+    columns[missing] = 0.0
+    mean = columns.sum(axis=0, dtype=np.float64) / np.maximum((~missing).sum(axis=0), 1)
+    columns -= mean.astype(np.float32)
+    columns[missing] = 0.0
+    length = np.sqrt(np.einsum("ij,ij->j", columns, columns, dtype=np.float64))
+    columns *= np.where(length > 1e-5, 1.0 / np.maximum(length, 1e-5), 0.0).astype(np.float32)
+    return columns

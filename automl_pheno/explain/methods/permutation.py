@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +10,20 @@ import numpy.typing as npt
 
 from automl_pheno.data.dataset import FloatArray, Inputs, IntArray
 from automl_pheno.explain.attribution import Contributions
-from automl_pheno.explain.methods.groups import player_groups
+from automl_pheno.explain.methods.groups import CLUSTERED, player_groups
 from automl_pheno.explain.references import draw_rows
 from automl_pheno.explain.registry import EXPLAINERS, ExplainRequest
 from automl_pheno.predictors.protocol import Predictor
 
 MOST_PLAYERS = 300
+MOST_WIDE_PLAYERS = 150
+"""Above 3,000 variants or positions."""
 EVALUATIONS = 200_000
-SECONDS = 60.0
+ENTRIES = 200_000_000
+"""Predictions times width."""
+CELLS = 100_000_000_000
+"""Predictions times columns times training samples, which is what a kernel predictor computes."""
+MOST_TRAINING = 10_000
 FEWEST_SAMPLES = 50
 CHUNK = 4096
 
@@ -28,13 +33,15 @@ def explain_by_permutation(request: ExplainRequest) -> Contributions:
     """Explain by antithetic permutation sampling (Strumbelj & Kononenko 2014; Mitchell et al. 2022).
 
     Each sample walks to several training samples and back in random orders, one player a step; players in which
-    the two do not differ contribute exactly 0 and cost nothing. Contributions add up exactly. When the predictions
-    needed exceed about 200,000, or a minute, fewer training samples a sample and then fewer samples are used; the
-    manifest says how many.
+    the two do not differ contribute exactly 0 and cost nothing. Contributions add up exactly. Above 3,000
+    variants those of one player share its contribution evenly. The number of predictions is bounded by the sizes of
+    the data, about 10 s on one core: when more are needed, fewer training samples a sample and then fewer samples are
+    used; the manifest says how many.
     """
     inputs, background, rng = request.inputs, request.background, request.rng
-    groups, how = player_groups(background, MOST_PLAYERS)
-    budget, rate = _budget(request.predictor, background)
+    wide = inputs.width > CLUSTERED
+    groups, how = player_groups(background, MOST_WIDE_PLAYERS if wide else MOST_PLAYERS)
+    budget = _budget(background)
     cost = _rows_of_a_pair(inputs, background, groups, rng)
     pairs = min(8, len(background))
     while pairs > 2 and budget < pairs * cost * min(len(inputs), FEWEST_SAMPLES):
@@ -56,23 +63,17 @@ def explain_by_permutation(request: ExplainRequest) -> Contributions:
             "players": how,
             "n_players": int(groups.max()) + 1,
             "predictions_budget": budget,
-            "predictions_per_second": round(rate),
+            "within_players": "shared evenly" if wide else "told apart one at a time",
             "samples_left_out_to_end_in_time": len(inputs) - len(rows),
         },
     )
 
 
-def _budget(predictor: Predictor, background: Inputs) -> tuple[int, float]:
-    """Return how many predictions may be made, halved from `EVALUATIONS` until they fit `SECONDS`."""
-    probe = background.take(np.resize(np.arange(len(background)), 256))
-    predictor.predict(probe)  # the first call may compile
-    start = time.perf_counter()
-    predictor.predict(probe)
-    rate = 256 / max(time.perf_counter() - start, 1e-6)
-    budget = EVALUATIONS
-    while budget > rate * SECONDS and budget > 1000:
-        budget //= 2
-    return budget, rate
+def _budget(background: Inputs) -> int:
+    """Return how many predictions may be made."""
+    columns = background.width * (4 if background.kind == "sequence" else 1)
+    cells = columns * min(len(background), MOST_TRAINING)
+    return max(1000, min(EVALUATIONS, ENTRIES // max(background.width, 1), CELLS // max(cells, 1)))
 
 
 def _differ(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -100,7 +101,7 @@ class _Walk:
     order
         Players, each as the positions in which the two differ.
     shared
-        Positions that share a player with another; these are told apart one at a time.
+        Positions that share a player with another and are told apart one at a time; none above 3,000 positions.
     """
 
     order: list[IntArray]
@@ -111,7 +112,7 @@ class _Walk:
         positions = np.flatnonzero(differ).astype(np.int64)
         labels = groups[positions]
         players = [positions[labels == label] for label in rng.permutation(np.unique(labels))]
-        several = [player for player in players if len(player) > 1]
+        several = [player for player in players if len(player) > 1 and len(groups) <= CLUSTERED]
         return cls(order=players, shared=np.concatenate(several) if several else np.empty(0, dtype=np.int64))
 
     def states(self, x: npt.NDArray[Any], r: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -12,6 +12,11 @@ from automl_pheno.explain.registry import ExplainError
 from automl_pheno.progress import tick
 from automl_pheno.rng import generator
 
+ALL = "all"
+"""Every part but those `ON_REQUEST`."""
+ON_REQUEST = frozenset({"modisco"})
+"""Parts that take long; they run where they are named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
@@ -41,15 +46,15 @@ class Parts:
 
 
 def check_parts(names: Sequence[str]) -> None:
-    """Raise UnknownNameError for a name that is no part."""
+    """Raise UnknownNameError for a name that is neither a part nor `ALL`."""
     for name in names:
-        if name not in PARTS:
-            raise UnknownNameError(PARTS.kind, name, PARTS)
+        if name != ALL and name not in PARTS:
+            raise UnknownNameError(PARTS.kind, name, [ALL, *PARTS])
 
 
 def run_parts(
     request: PartRequest,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (ALL,),
     *,
     seed: int,
     hear: Callable[[str], None] | None = None,
@@ -61,7 +66,7 @@ def run_parts(
     request
         What all of them get; ``rng`` and ``done`` are set for each.
     names
-        Which; None is all.
+        Which; `ALL` stands for every part but those `ON_REQUEST`.
     seed
         Each part's generator is derived from it and the part's name.
     hear
@@ -72,8 +77,8 @@ def run_parts(
     UnknownNameError
         A name is no part.
     """
-    check_parts(names or ())
-    chosen = [name for name in PARTS if names is None or name in names]
+    check_parts(names)
+    chosen = [name for name in PARTS if name in names or (ALL in names and name not in ON_REQUEST)]
     found: dict[str, Part] = {}
     left_out: dict[str, str] = {}
     failed: dict[str, str] = {}

@@ -1,0 +1,143 @@
+"""Where the places of a motif lie in the sequences, and whether they gather anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from automl_pheno.data.dataset import FloatArray, IntArray
+from automl_pheno.explain.motifs.windows import BoolArray
+
+NEAR = 5
+"""Places this close to the mode, bp, are near it."""
+DRAWS = 999
+SIGNIFICANT = 0.01
+LEAST_RATIO = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Places:
+    """Places of one motif.
+
+    Attributes
+    ----------
+    sample
+        Row of the attribution, shape (n,).
+    start, end
+        First and last base, 1-based, shape (n,).
+    forward
+        Whether the motif lies there as written; else its reverse complement does, shape (n,).
+    contribution
+        Summed over the place, phenotype units, shape (n,).
+    length
+        Of the sequence, without padding, bp, shape (n,).
+    """
+
+    sample: IntArray
+    start: IntArray
+    end: IntArray
+    forward: BoolArray
+    contribution: FloatArray
+    length: IntArray
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @property
+    def middle(self) -> FloatArray:
+        """Middle of each place, 1-based, shape (n,)."""
+        return (self.start + self.end) / 2
+
+    @property
+    def from_end(self) -> FloatArray:
+        """Bases between the middle of each place and the last base, 0 at the last base, shape (n,)."""
+        return np.asarray(self.length - self.middle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Whether places gather.
+
+    Attributes
+    ----------
+    median_place, median_from_end, place_iqr
+        Of the middles, bp; the range holds the middle half of the places.
+    mode_place, mode_from_end
+        Where the motif contributes most within 5 bp: median of the middles there.
+    share_near_mode
+        Share of the motif's contribution, over all its places, that lies within 5 bp of the mode.
+    share_by_chance
+        The same for places drawn evenly along the same sequences, each with its contribution, and their own mode:
+        mean over 999 draws.
+    p
+        Share of these draws that gather as much.
+    positional
+        `p` is at most 0.01 and the share near the mode at least 1.5 times that by chance.
+    """
+
+    median_place: float
+    median_from_end: float
+    place_iqr: float
+    mode_place: float
+    mode_from_end: float
+    share_near_mode: float
+    share_by_chance: float
+    p: float
+    positional: bool
+
+
+def whereabouts(places: Places, rng: np.random.Generator) -> Whereabouts:
+    """Tell where places gather, counted from the first base or, in sequences of unlike lengths, from the last.
+
+    Parameters
+    ----------
+    places
+        At least one.
+    rng
+        For the draws.
+    """
+    middle = places.middle
+    width = places.end - places.start + 1
+    even_lengths = bool((places.length == places.length[0]).all())
+    views = [middle] if even_lengths else [middle, places.from_end]
+    longest = int(places.length.max())
+    weights = np.abs(places.contribution)
+    weights = weights / weights.sum() if weights.any() else np.full(len(places), 1.0 / len(places))
+    counted = [_gathered(view[None], weights, longest) for view in views]
+    chosen = int(np.argmax([share[0] for share, _ in counted]))
+    # a draw may choose its better end too, or lengths would make a motif positional
+    room = np.maximum(places.length - width, 0)
+    drawn = (rng.random((DRAWS, len(places))) * (room + 1)).astype(np.int64) + (width + 1) / 2
+    chance = _gathered(drawn, weights, longest)[0]
+    if not even_lengths:
+        chance = np.maximum(chance, _gathered(places.length - drawn, weights, longest)[0])
+    share, mode = float(counted[chosen][0][0]), float(counted[chosen][1][0])
+    near = np.abs(np.round(views[chosen]) - mode) <= NEAR
+    p = (1.0 + float((chance >= share - 1e-12).sum())) / (1.0 + DRAWS)
+    low, high = np.quantile(middle, [0.25, 0.75])
+    return Whereabouts(
+        median_place=float(np.median(middle)),
+        median_from_end=float(np.median(places.from_end)),
+        place_iqr=float(high - low),
+        mode_place=float(np.median(middle[near])),
+        mode_from_end=float(np.median(places.from_end[near])),
+        share_near_mode=share,
+        share_by_chance=float(chance.mean()),
+        p=p,
+        positional=p <= SIGNIFICANT and share >= LEAST_RATIO * float(chance.mean()),
+    )
+
+
+def _gathered(middles: FloatArray, weights: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
+    """Return the largest share of each row's weights within `NEAR` of one base, and that base, shapes (rows,)."""
+    rows = len(middles)
+    cells = length + 2 * NEAR + 2
+    at = np.clip(np.round(middles).astype(np.int64), 0, length) + NEAR
+    flat = (np.arange(rows)[:, None] * cells + at).ravel()
+    held = np.bincount(flat, weights=np.tile(weights, rows), minlength=rows * cells).reshape(rows, cells)
+    total = np.cumsum(np.pad(held, ((0, 0), (1, 0))), axis=1)
+    window = 2 * NEAR + 1
+    sums = total[:, window:] - total[:, :-window]
+    best = sums.argmax(axis=1)
+    return sums[np.arange(rows), best], best.astype(np.float64)

@@ -1,0 +1,135 @@
+"""Part ``interactions``: pairs of positions, motifs, variants or LD blocks whose effects do not add up."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from automl_pheno.data.dataset import FloatArray, IntArray
+from automl_pheno.explain.interactions.measure import Interactions, interactions_of_motifs, interactions_of_places
+from automl_pheno.explain.interactions.motifs import MotifToInsert, motif_to_insert
+from automl_pheno.explain.interactions.places import Places, genotype_places, position_places
+from automl_pheno.explain.loci.blocks import ld_blocks
+from automl_pheno.explain.parts.protocol import PARTS, NotApplicableError, Part, PartRequest
+from automl_pheno.explain.references import is_aligned
+from automl_pheno.explain.registry import LinearLike
+from automl_pheno.predictors.curated import CuratedPredictor
+
+BACKGROUNDS = 24
+MOTIFS = 8
+SINGLES = 0.9
+"""Variants are taken singly where there are nearly as many LD blocks."""
+SIGNIFICANT = 0.05
+
+
+@PARTS.add("interactions")
+def find_interactions(request: PartRequest) -> Part:
+    """Measure pairs: positions of aligned sequences, motifs of others, LD blocks (or variants) of genotypes.
+
+    Raises
+    ------
+    NotApplicableError
+        A predictor whose effects add up by its form, fewer than two motifs or places.
+    """
+    _refuse_additive(request)
+    kind = request.attribution.kind
+    if kind == "sequence" and not is_aligned(request.training.inputs):
+        motifs = _motifs(request)
+        if len(motifs) < 2:
+            msg = (
+                "interactions of sequences that are not aligned are measured between motifs; "
+                f"{len(motifs)} found by the part 'motifs'"
+            )
+            raise NotApplicableError(msg)
+        found = interactions_of_motifs(
+            request.predictor, request.score, motifs, request.training.inputs, rng=request.rng
+        )
+    else:
+        places = _positions(request) if kind == "sequence" else _genotypes(request)
+        if len(places) < 2:
+            msg = f"interactions need two places that vary in training, got {len(places)}"
+            raise NotApplicableError(msg)
+        found = interactions_of_places(
+            request.predictor, request.score, places, _importance(request, places), rng=request.rng
+        )
+    return Part(
+        tables={"interactions": found.table},
+        arrays={
+            "interactions": {
+                "matrix": found.matrix,
+                "attribution_matrix": found.attribution_matrix,
+                "strength": found.strength,
+                "names": found.names,
+                "null": found.null,
+            }
+        },
+        facts=found.facts | {"significant": int((found.table["q"] <= SIGNIFICANT).sum()), "q_level": SIGNIFICANT},
+        notes=_notes(found),
+    )
+
+
+def _refuse_additive(request: PartRequest) -> None:
+    predictor = request.predictor
+    inner = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+    if inner.kind == "mean" or (isinstance(inner, LinearLike) and inner.linear_effects() is not None):
+        msg = f"effects in a predictor of kind {inner.kind!r} add up by its form: every interaction is 0"
+        raise NotApplicableError(msg)
+
+
+def _motifs(request: PartRequest) -> list[MotifToInsert]:
+    part = request.done.get("motifs")
+    if part is None or "motifs" not in part.tables:
+        return []
+    table, arrays = part.tables["motifs"], part.arrays.get("motifs", {})
+    places = part.tables.get("motif_places")
+    found: list[MotifToInsert] = []
+    for number, name in zip(table["motif"].tolist(), table["consensus"].tolist(), strict=True):
+        frequencies = arrays.get(f"frequencies_{number}")
+        if frequencies is None or len(found) == MOTIFS:
+            continue
+        starts = None
+        if places is not None:
+            here = places[(places["motif"] == number) & (places["strand"].astype(str) == "+")]
+            starts = here["start"].to_numpy(dtype=np.int64) - 1
+        found.append(motif_to_insert(int(number), str(name), frequencies, starts))
+    return found
+
+
+def _positions(request: PartRequest) -> Places:
+    return position_places(
+        request.attribution.inputs, request.training.inputs, backgrounds=BACKGROUNDS, rng=request.rng
+    )
+
+
+def _genotypes(request: PartRequest) -> Places:
+    training = request.training.inputs
+    predictor = request.predictor
+    columns: IntArray | None = predictor.curation.kept if isinstance(predictor, CuratedPredictor) else None
+    labels = ld_blocks(training)
+    return genotype_places(
+        request.attribution.inputs,
+        training,
+        backgrounds=BACKGROUNDS,
+        rng=request.rng,
+        labels=labels if len(np.unique(labels)) < SINGLES * len(labels) else None,
+        columns=columns,
+    )
+
+
+def _importance(request: PartRequest, places: Places) -> FloatArray:
+    size = np.abs(request.attribution.contributions).mean(axis=0)
+    inside = places.label >= 0
+    return np.bincount(places.label[inside], weights=size[inside], minlength=len(places)).astype(np.float64)
+
+
+def _notes(found: Interactions) -> tuple[str, ...]:
+    strong = found.table[found.table["q"] <= SIGNIFICANT]
+    what = str(found.facts["kind"])
+    others = "shuffled motifs" if what == "motifs" else f"ordinary pairs of {what} in this model"
+    if not len(strong):
+        return (f"no pair of {what} interacts more than {others} do (q <= {SIGNIFICANT})",)
+    first = strong.iloc[0]
+    return (
+        f"{len(strong)} of {found.facts['pairs_with_importance']:,} pairs of {what} interact more than {others} do "
+        f"(q <= {SIGNIFICANT}); first: {first['name_a']} with {first['name_b']} "
+        f"({first['interaction']:+.3g} on average, {first['abs_interaction']:.3g} in size)",
+    )
