@@ -65,7 +65,8 @@ def loci_figures(found: Planted) -> dict[str, float]:
         "precision of these (share causal or in its ancestral block)": share(linked, used),
         "precision of these, causal alone": share(causal, used),
         "causal blocks among them (share)": share(used, causal),
-        "decoy precision": decoy_precision(tables["decoys"], int(causal.sum())),
+        "decoy precision": float(parts.found["loci"].facts["decoy_precision"]),
+        "decoy precision, as many as causal": decoy_precision(tables["decoys"], int(causal.sum())),
     }
 
 

@@ -143,7 +143,9 @@ def motif_figures(found: Planted, *, samples: int) -> dict[str, float]:
         "motifs found: least likeness": float(best.min()),
         "motifs reported": float(len(numbers)),
         "reported motifs that are planted (share)": float(len(of_number) / max(len(numbers), 1)),
-        "found motifs: planted pair's rank": pair_rank(parts.found["interactions"].tables["interactions"], of_number, planted),
+        "found motifs: planted pair's rank": pair_rank(
+            parts.found["interactions"].tables["interactions"], of_number, planted
+        ),
     }
 
 
@@ -177,4 +179,6 @@ def alike(frequencies: npt.NDArray[Any], motif: Motif) -> float:
     padded = np.pad(np.asarray(frequencies), ((len(wanted), len(wanted)), (0, 0)))
     shifts = range(len(padded) - len(wanted) + 1)
     cuts = np.stack([padded[start : start + len(wanted)] for start in shifts])
-    return float(max(np.einsum("swc,wc->s", cuts, turned).max() for turned in (wanted, wanted[::-1, ::-1])) / wanted.sum())
+    return float(
+        max(np.einsum("swc,wc->s", cuts, turned).max() for turned in (wanted, wanted[::-1, ::-1])) / wanted.sum()
+    )

@@ -42,9 +42,7 @@ def mutant_figures(found: Planted) -> dict[str, float]:
         "causal positions above noise": float(len(strong)),
         "positions found (share)": float((rank[strong] <= len(strong)).mean()),
         "worst rank of a position above noise": float(rank[strong].max()),
-        "largest other position over the smallest found": float(
-            np.delete(size, positions).max() / size[strong].min()
-        ),
+        "largest other position over the smallest found": float(np.delete(size, positions).max() / size[strong].min()),
     }
     parts = run_parts(part_request(found, attribution), ["interactions"], seed=truth.seed)
     if "interactions" not in parts.found:

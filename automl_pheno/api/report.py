@@ -1,4 +1,4 @@
-"""Pictures and summary of a run."""
+"""Pictures, summary and page of a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from automl_pheno.api.run import Run
 
 
 def draw_report(run: Run | str | Path) -> tuple[Path, ...]:
-    """Draw the pictures of a run, write its summary, and return the files.
+    """Draw the pictures of a run, write its page and its summary, and return these.
 
     Raises
     ------
     StudyError
         It is no run, or has no leaderboard yet.
     """
-    from automl_pheno.report import write_figures, write_split_page, write_summary
+    from automl_pheno.report import write_report, write_split_page, write_summary
+    from automl_pheno.study.parameters import write_parameter_importance
 
     opened = run if isinstance(run, Run) else Run(Path(run))
     opened.leaderboard  # noqa: B018 - raises where there is nothing to draw
-    return (*write_figures(opened.path), write_summary(opened.path), write_split_page(opened.path))
+    write_parameter_importance(opened.path)
+    card, page = write_split_page(opened.path), write_report(opened.path)
+    return page, write_summary(opened.path), card

@@ -1,4 +1,4 @@
-"""``report``: the pictures and the summary of a run, drawn anew."""
+"""``report``: the page, the pictures and the summary of a run, made anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from automl_pheno.cli.options import RunFolder
 
 
 def report(run: RunFolder) -> None:
-    """Draw the pictures and write the summary of a run again."""
+    """Make the page of a run, report.html, its pictures and its summary again."""
     from automl_pheno.api.report import draw_report
 
     for path in draw_report(run):

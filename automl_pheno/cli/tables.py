@@ -69,7 +69,7 @@ def print_outcome(run: Run) -> None:
         raise typer.Exit(EXIT_INTERRUPTED)
     print(run.verdict)
     print()
-    print(f"read first: {run.path / 'summary.md'}; pictures: {run.path / 'figures'}")
+    print(f"read first: {run.path / 'report.html'} (in a browser); pictures: {run.path / 'figures'}")
     print(f"next: automl-pheno predict {run.path} INPUT -o predictions.csv")
     print(f"      automl-pheno dashboard {run.path}")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.data.encode import BASES
+from automl_pheno.explain.logo import draw_logo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,45 +18,8 @@ if TYPE_CHECKING:
 
     from automl_pheno.explain.attribution import Attribution
 
-BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-"""Okabe & Ito 2008: told apart by colour-blind readers and in print."""
 CHROMOSOME_COLOURS = ("#0072B2", "#8C8C8C")
 CHARACTERS_AN_INCH = 14.0
-
-
-def draw_logo(axes: Axes, heights: FloatArray, *, first: int = 1) -> None:
-    """Draw letters of these heights, the smallest nearest to the line; negative ones hang below it, upside down.
-
-    Letters lower than 1 % of the highest are left out: they cannot be read, and drawing them takes seconds.
-
-    Parameters
-    ----------
-    heights
-        Shape (width, 4), channels A, C, G, T.
-    first
-        Number of the first position.
-    """
-    with warnings.catch_warnings():  # logomaker imports pyplot, whose styles may announce removals
-        warnings.simplefilter("ignore", PendingDeprecationWarning)
-        import logomaker
-    least = 0.01 * float(np.abs(heights).max(initial=0.0))
-    for position, row in enumerate(heights, start=first):
-        above, below = 0.0, 0.0
-        for channel in np.argsort(np.abs(row)):
-            height = float(row[channel])
-            if abs(height) <= least:
-                continue
-            floor, ceiling = (above, above + height) if height > 0 else (below + height, below)
-            above, below = (ceiling, below) if height > 0 else (above, floor)
-            base = BASES[channel]
-            logomaker.Glyph(
-                position, base, floor=floor, ceiling=ceiling, ax=axes, color=BASE_COLOURS[base], flip=height < 0
-            )  # fmt: skip
-    axes.axhline(0.0, color="0.3", linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.set_xlim(first - 0.5, first + len(heights) - 0.5)
-    axes.autoscale_view(scalex=False)
 
 
 def contribution_logos(
@@ -81,7 +43,9 @@ def contribution_logos(
     figure = Figure(figsize=(min(max(length * 0.09, 6.5), 16.0), 1.25 * n + 0.9), layout="constrained")
     all_axes: Any = figure.subplots(n, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, row, title in zip(all_axes, values, titles, strict=True):
-        draw_logo(axes, row, first=first)
+        draw_logo(axes, row.T, first=first)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
         axes.set_ylim(low - margin, high + margin)
         axes.set_title(title, fontsize=9, loc="left", pad=2)
     all_axes[-1].set_xlabel("position (bp)")

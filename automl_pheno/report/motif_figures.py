@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.report.logo import draw_logo
+from automl_pheno.explain.logo import draw_logo
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import ExplanationFiles, RunFiles
 from automl_pheno.report.style import (

@@ -80,7 +80,7 @@ def test_models_of_two_truths_disagree(genotypes: Examples) -> None:
 
 def test_positions_of_sequences_by_a_tree_model(sequences: Examples) -> None:
     part = explain_counterpart(
-        request(sequences, fitted(GBLUP(), sequences), fitted(Boosting(), sequences), "boosting")
+        request(sequences, fitted(GBLUP(), sequences), fitted(Boosting(), sequences), "boosting", every=25)
     )
     table = part.tables["counterpart"]
     assert list(table) == ["position", "mean_abs", "mean_signed", "winner_mean_abs"]

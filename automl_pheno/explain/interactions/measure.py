@@ -96,10 +96,10 @@ def interactions_of_places(
     before any were chosen for their interactions and measured in the same backgrounds. `p` says how often such a pair
     is as strong, or as strong for effects as large, see `null_p`; `q` counts all pairs of places that have any
     importance, so that the choice of the strongest is paid for. A small q says that the pair stands out from ordinary
-    pairs of this predictor; up to a tenth of these may truly interact, which makes p rather too large. It does not say that the
-    interaction is one of nature; where nearly all pairs of a predictor interact alike, none stands out; and a curved
-    scale makes two places of large effect interact without a mechanism of their own, see `Squares.product_r2`. A t-test
-    over backgrounds would reject for nearly every pair of a network, as hardly any interaction is exactly 0.
+    pairs of this predictor; up to a tenth of these may truly interact, which makes p rather too large. It does not say
+    that the interaction is one of nature; where nearly all pairs of a predictor interact alike, none stands out; and a
+    curved scale makes two places of large effect interact without a mechanism of their own (`Squares.product_r2`). A
+    t-test over backgrounds would reject for nearly every pair of a network, as hardly any interaction is exactly 0.
 
     Predictions needed: backgrounds x (pairs measured + places in them), of about 1,500 pairs at most, besides the
     screen: `most_screened` x `screen_backgrounds` backward passes, or about 3,600 x `screen_backgrounds` predictions.
@@ -112,6 +112,8 @@ def interactions_of_places(
         See `position_places` and `genotype_places`.
     importance
         Of each place, shape (k,).
+    screen_backgrounds
+        Backgrounds of the screen; 0 goes without one and measures the most important places.
 
     Raises
     ------
@@ -140,6 +142,9 @@ def interactions_of_places(
     if len(live) <= all_pairs_up_to:
         chosen = np.sort(live)
         facts["screen"] = "none: all pairs of places with any importance were measured"
+    elif not screen_backgrounds:
+        chosen = choose_places(importance, None, most_places)
+        facts["screen"] = "none: the most important places were measured"
     elif gradient is not None:
         rows = np.sort(live[:most_screened])
         screened = screen_by_gradients(gradient, places, rows, backgrounds=screen_backgrounds)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno import progress
@@ -90,7 +89,6 @@ def filter_report(layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray) ->
     nullifiers = [Nullifier(layer, x) for layer in layers]
     whole = [nullifier.outputs([]) for nullifier in nullifiers]
     r2, r = _scores(y, np.mean(whole, axis=0))
-    known: dict[tuple[int, ...], tuple[float, float]] = {}
 
     def drop(nullified: Sequence[tuple[int, int]]) -> tuple[float, float]:
         outputs = list(whole)
@@ -243,7 +241,7 @@ def filter_table(report: FilterReport) -> pd.DataFrame:
     return table
 
 
-def filter_arrays(report: FilterReport) -> dict[str, npt.NDArray[np.float64]]:
+def filter_arrays(report: FilterReport) -> dict[str, FloatArray]:
     """Return ``frequencies_1`` ..., shape (width, 4)."""
     return {f"frequencies_{number}": one.frequencies for number, one in enumerate(report.filters, start=1)}
 

@@ -180,8 +180,7 @@ class Nullifier:
         wanted = np.ones(self.layer.filters, dtype=np.float32)
         wanted[nullified] = 0.0
         parts = [
-            self._rest(self._blank, filled_up(part, BATCH), self.mean, wanted)[0]
-            for part in _batches(self.activations)
+            self._rest(self._blank, filled_up(part, BATCH), self.mean, wanted)[0] for part in _batches(self.activations)
         ]
         return np.concatenate(parts)[: self.n].astype(np.float64)
 

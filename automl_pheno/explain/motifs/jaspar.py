@@ -111,9 +111,7 @@ def _read(connection: sqlite3.Connection, collection: str) -> list[Target]:
     ):
         counts.setdefault(int(number), {})[int(column), str(row)] = float(value)
     groups = _annotations(connection, "SELECT ID, VAL FROM MATRIX_ANNOTATION WHERE TAG = 'tax_group'")
-    species = _annotations(
-        connection, "SELECT s.ID, t.SPECIES FROM MATRIX_SPECIES s JOIN TAX t ON t.TAX_ID = s.TAX_ID"
-    )
+    species = _annotations(connection, "SELECT s.ID, t.SPECIES FROM MATRIX_SPECIES s JOIN TAX t ON t.TAX_ID = s.TAX_ID")
     targets = []
     for base, (number, version, name) in sorted(matrices.items()):
         cells = counts.get(number, {})
@@ -190,7 +188,8 @@ def match(
         if len(part) and enough_information(part):
             kept[name] = part
     if not kept or not targets:
-        return pd.DataFrame(columns=list(_COLUMNS)).astype({"accepted": bool})
+        empty: pd.DataFrame = pd.DataFrame(columns=list(_COLUMNS)).astype({"accepted": bool})
+        return empty
     matrices = [target.frequencies for target in targets]
     progress.tick("comparing motifs with JASPAR (the first time compiles for a minute)", 0.0)
     p, overlap, strand, found = compare(list(kept.values()), matrices, min(BEST, len(targets)))
@@ -221,7 +220,8 @@ def match(
     table: pd.DataFrame = pd.DataFrame(rows)
     table["q"] = _q_values(table)
     table["accepted"] = (table["q"] <= ACCEPTED).to_numpy(dtype=bool)
-    return table[list(_COLUMNS)]
+    ordered: pd.DataFrame = table[list(_COLUMNS)]
+    return ordered
 
 
 _COLUMNS = (

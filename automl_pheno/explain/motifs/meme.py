@@ -58,7 +58,9 @@ def meme_text(motifs: Iterable[MemeMotif], *, background: tuple[float, float, fl
         _check(motif)
         lines.append(f"MOTIF {motif.name} {motif.alternate}".rstrip())
         # the format has no "unknown"; tools take 20 where nsites is missing
-        lines.append(f"letter-probability matrix: alength= 4 w= {len(motif.frequencies)} nsites= {motif.sites or 20} E= 0")
+        lines.append(
+            f"letter-probability matrix: alength= 4 w= {len(motif.frequencies)} nsites= {motif.sites or 20} E= 0"
+        )
         lines += [" " + " ".join(f"{value:.6f}" for value in row) for row in motif.frequencies]
         lines.append("")
     return "\n".join(lines) + "\n"
@@ -107,7 +109,9 @@ def read_meme(text: str, *, file: str = "MEME text") -> list[MemeMotif]:
         if line.startswith("letter-probability matrix"):
             matrix, number = _matrix(lines, number, line, f"{file}:{number}")
             sites = int(float(dict(_KEY.findall(line)).get("nsites", 0)))
-            found.append(MemeMotif(name=name or str(len(found) + 1), alternate=alternate, frequencies=matrix, sites=sites))
+            found.append(
+                MemeMotif(name=name or str(len(found) + 1), alternate=alternate, frequencies=matrix, sites=sites)
+            )
     return found
 
 

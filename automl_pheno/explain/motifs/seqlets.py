@@ -250,7 +250,8 @@ def motif_table(found: Sequence[FoundMotif]) -> pd.DataFrame:
         table[name] = np.array([getattr(motif.whereabouts, name) for motif in found], dtype=np.float64)
     table["position_p"] = np.array([motif.whereabouts.p for motif in found], dtype=np.float64)
     order = ["motif", "consensus", "effect", "n_seqlets", "n_sequences", "forward_share", "mean_contribution", "source"]
-    return table[[*order, *(name for name in table.columns if name not in order)]]
+    ordered: pd.DataFrame = table[[*order, *(name for name in table.columns if name not in order)]]
+    return ordered
 
 
 def places_table(found: Sequence[FoundMotif], attribution: Attribution) -> pd.DataFrame:

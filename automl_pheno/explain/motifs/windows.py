@@ -69,9 +69,10 @@ def seqlets(
 ) -> Seqlets:
     """Return the windows of `width` with the largest summed contributions of one sign, none overlapping another.
 
-    A window counts when its sum is so large that at most a tenth of the windows with such a sum are chance. Chance is the
-    same sequences with their positions in random order; this is done twice, the second time without the positions of
-    the windows found first, since a few strong motifs would hide the weaker ones. At most a tenth of all windows counts.
+    A window counts when its sum is so large that at most a tenth of the windows with such a sum are chance. Chance is
+    the same sequences with their positions in random order; this is done twice, the second time without the positions
+    of the windows found first, since a few strong motifs would hide the weaker ones. At most a tenth of all windows
+    counts.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def seqlets(
         Seqlets at most, the largest.
     """
     contributions = attribution.contributions * sign
-    n, length = contributions.shape
+    length = contributions.shape[1]
     inside = attribution.inputs.values != PADDING
     if length < width:
         return cut(attribution, np.empty((0, 2), dtype=np.int64), width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from automl_pheno.data.dataset import FloatArray, IntArray
@@ -11,11 +13,18 @@ from automl_pheno.explain.interactions.places import Places, genotype_places, po
 from automl_pheno.explain.loci.blocks import ld_blocks
 from automl_pheno.explain.parts.protocol import PARTS, NotApplicableError, Part, PartRequest
 from automl_pheno.explain.references import is_aligned
-from automl_pheno.explain.registry import LinearLike
+from automl_pheno.explain.registry import LinearLike, NetworkLike
 from automl_pheno.predictors.curated import CuratedPredictor
+from automl_pheno.predictors.protocol import Predictor
 
 BACKGROUNDS = 24
+FEWEST_BACKGROUNDS = 8
 MOTIFS = 8
+PREDICTIONS = 44_000
+"""Of the full work."""
+WORK = 7e10
+"""Predictions x training samples x width that a kernel predictor makes in about ten seconds on two cores."""
+SCREENED_SHARE = 0.25
 SINGLES = 0.9
 """Variants are taken singly where there are nearly as many LD blocks."""
 SIGNIFICANT = 0.05
@@ -49,7 +58,12 @@ def find_interactions(request: PartRequest) -> Part:
             msg = f"interactions need two places that vary in training, got {len(places)}"
             raise NotApplicableError(msg)
         found = interactions_of_places(
-            request.predictor, request.score, places, _importance(request, places), rng=request.rng
+            request.predictor,
+            request.score,
+            places,
+            _importance(request, places),
+            rng=request.rng,
+            **_sizes(request),
         )
     return Part(
         tables={"interactions": found.table},
@@ -67,9 +81,13 @@ def find_interactions(request: PartRequest) -> Part:
     )
 
 
-def _refuse_additive(request: PartRequest) -> None:
+def _inner(request: PartRequest) -> Predictor:
     predictor = request.predictor
-    inner = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+    return predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+
+
+def _refuse_additive(request: PartRequest) -> None:
+    inner = _inner(request)
     if inner.kind == "mean" or (isinstance(inner, LinearLike) and inner.linear_effects() is not None):
         msg = f"effects in a predictor of kind {inner.kind!r} add up by its form: every interaction is 0"
         raise NotApplicableError(msg)
@@ -96,7 +114,7 @@ def _motifs(request: PartRequest) -> list[MotifToInsert]:
 
 def _positions(request: PartRequest) -> Places:
     return position_places(
-        request.attribution.inputs, request.training.inputs, backgrounds=BACKGROUNDS, rng=request.rng
+        request.attribution.inputs, request.training.inputs, backgrounds=_backgrounds(request), rng=request.rng
     )
 
 
@@ -108,11 +126,37 @@ def _genotypes(request: PartRequest) -> Places:
     return genotype_places(
         request.attribution.inputs,
         training,
-        backgrounds=BACKGROUNDS,
+        backgrounds=_backgrounds(request),
         rng=request.rng,
         labels=labels if len(np.unique(labels)) < SINGLES * len(labels) else None,
         columns=columns,
     )
+
+
+def _share(request: PartRequest) -> float:
+    """Return the share of the full work that is done, at most 1; of other predictors than networks less when large."""
+    if isinstance(_inner(request), NetworkLike):
+        return 1.0
+    training = request.training
+    return min(1.0, WORK / (PREDICTIONS * len(training) * training.inputs.width))
+
+
+def _backgrounds(request: PartRequest) -> int:
+    return max(FEWEST_BACKGROUNDS, int(BACKGROUNDS * math.sqrt(_share(request))))
+
+
+def _sizes(request: PartRequest) -> dict[str, int]:
+    """Return smaller numbers of places and pairs than the usual where predictions take long; backgrounds shrink too."""
+    share = _share(request)
+    if share == 1.0:
+        return {}
+    return {
+        "most_places": max(16, round(40 * share**0.25)),
+        "all_pairs_up_to": max(16, round(60 * share**0.25)),
+        "n_null": max(150, round(600 * share**0.5)),
+        "null_places": max(40, round(100 * share**0.5)),
+        "screen_backgrounds": round(6 * share**0.5) if share >= SCREENED_SHARE else 0,
+    }
 
 
 def _importance(request: PartRequest, places: Places) -> FloatArray:
