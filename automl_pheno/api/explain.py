@@ -61,7 +61,7 @@ def explain_run(
     source: str | Path | None = None,
     targets: Sequence[str] = (WINNER,),
     parts: Sequence[str] = ("all",),
-    samples: int = 200,
+    samples: int = 500,
     refits: int = 3,
     seed: int = 0,
     hear: Callable[[str], None] | None = None,

@@ -171,7 +171,7 @@ class Best:
         data: Data | Inputs | Samples | Sequence[str] | None = None,
         *,
         method: str = "auto",
-        samples: int = 200,
+        samples: int = 500,
         seed: int = 0,
     ) -> Attribution:
         """Return the contributions of positions or variants; ``.plot()`` draws them, ``.to_shap()`` is for ``shap``.

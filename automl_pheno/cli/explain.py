@@ -35,7 +35,7 @@ def explain(
             "stability, counterpart; modisco only where it is named, as in all,modisco.",
         ),
     ] = "all",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="At most this many.")] = 200,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="At most this many.")] = 500,
     refits: Annotated[
         int, typer.Option("--refits", min=0, help="Trainings for stability and decoys; 0 leaves them out.")
     ] = 3,

@@ -35,7 +35,7 @@ def explain(
     method: str = AUTO,
     rng: np.random.Generator,
     ids: StrArray | None = None,
-    max_samples: int = 200,
+    max_samples: int = 500,
     n_references: int = 20,
     references: ReferenceKind | None = None,
     warnings: tuple[str, ...] = (),

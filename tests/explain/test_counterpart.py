@@ -15,15 +15,17 @@ from automl_pheno.explain import explain
 from automl_pheno.explain.parts.counterpart import explain_counterpart
 from automl_pheno.explain.parts.protocol import Counterpart, NotApplicableError, PartRequest
 from automl_pheno.explain.scoring import score_function
-from automl_pheno.predictors.boosting import Boosting
 from automl_pheno.predictors.gblup import GBLUP
 from automl_pheno.predictors.mean import Mean
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.ridge import Ridge
+from automl_pheno.predictors.rkhs import RKHS
 from automl_pheno.simulate import simulate_genotypes
 
 
-def request(train: Examples, predictor: Predictor, other: Predictor | None, name: str = "gblup", every: int = 5) -> PartRequest:
+def request(
+    train: Examples, predictor: Predictor, other: Predictor | None, name: str = "gblup", every: int = 5
+) -> PartRequest:
     rows = train.inputs.take(np.arange(0, len(train), every))
     return PartRequest(
         predictor=predictor,
@@ -78,9 +80,9 @@ def test_models_of_two_truths_disagree(genotypes: Examples) -> None:
     assert "GBLUP and GBLUP agree on" not in part.notes[0]
 
 
-def test_positions_of_sequences_by_a_tree_model(sequences: Examples) -> None:
+def test_positions_of_sequences_by_a_kernel_model(sequences: Examples) -> None:
     part = explain_counterpart(
-        request(sequences, fitted(GBLUP(), sequences), fitted(Boosting(), sequences), "boosting", every=25)
+        request(sequences, fitted(GBLUP(), sequences), fitted(RKHS(), sequences), "rkhs", every=25)
     )
     table = part.tables["counterpart"]
     assert list(table) == ["position", "mean_abs", "mean_signed", "winner_mean_abs"]

@@ -86,7 +86,7 @@ def test_the_planted_interaction_of_motifs_comes_out_and_ranks_first() -> None:
     found = interactions_of_motifs(
         predictor, predictor.predict, [motif(1), motif(2), motif(3)], sequences(), rng=rng(), backgrounds=24
     )
-    assert list(zip(found.table["a"], found.table["b"], strict=True))[0] == (1, 3)
+    assert found.table[["a", "b"]].iloc[0].tolist() == [1, 3]
     assert found.table["interaction"].iloc[0] == pytest.approx(1.2)
     np.testing.assert_allclose(found.table["interaction"][1:], 0.0, atol=1e-9)
     np.testing.assert_allclose(found.table[["effect_a", "effect_b"]].iloc[0], [1.0, 0.3])

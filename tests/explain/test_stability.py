@@ -11,18 +11,22 @@ import pytest
 from keras import layers
 from scipy.stats import spearmanr
 
+from automl_pheno.curation import CurationConfig
 from automl_pheno.data.dataset import Examples, Inputs
 from automl_pheno.data.encode import one_hot
 from automl_pheno.explain import explain
+from automl_pheno.explain.parts.interactions import find_interactions
 from automl_pheno.explain.parts.protocol import NotApplicableError, PartRequest
 from automl_pheno.explain.parts.stability import measure_stability
 from automl_pheno.explain.registry import ExplainError
 from automl_pheno.explain.scoring import score_function
 from automl_pheno.explain.stability import Stability, members_of, refit, stability
 from automl_pheno.networks import average
+from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.forest import Forest
 from automl_pheno.predictors.gblup import GBLUP
 from automl_pheno.predictors.mean import Mean
+from automl_pheno.predictors.protocol import FitSummary
 
 LENGTH = 12
 
@@ -70,7 +74,8 @@ def request(predictor: Any, training: Examples, **options: Any) -> PartRequest:
     attribution = explain(predictor, training.inputs, training.inputs, rng=rng(), max_samples=20, n_references=4)
     return PartRequest(
         predictor=predictor, score=score_function(predictor), attribution=attribution, training=training,
-        ids=np.arange(len(training)).astype(str), columns=pd.DataFrame(index=range(len(training))), rng=rng(), **options,
+        ids=np.arange(len(training)).astype(str), columns=pd.DataFrame(index=range(len(training))), rng=rng(),
+        **options,
     )  # fmt: skip
 
 
@@ -93,6 +98,41 @@ def test_members_of_an_average_are_explained_without_training() -> None:
     expected = [spearmanr(importances[i], importances[j])[0] for i, j in ((0, 1), (0, 2), (1, 2))]
     assert part.facts["spearman_mean"] == pytest.approx(np.mean(expected))
     assert part.facts["spearman_min"] == pytest.approx(min(expected))
+
+
+class Ready(Network):
+    """A network of genotypes that is fitted already, for a curation around it."""
+
+    def fit(self, train: Examples, validation: Any = None, *, rng: Any, report: Any = None) -> FitSummary:
+        return FitSummary(weights=0, seconds=0.0)
+
+    def encode(self, inputs: Inputs) -> np.ndarray:
+        return inputs.values[:, :, None].astype(np.float32)
+
+
+def test_members_keep_the_curation_around_them() -> None:
+    training = genotypes()
+    training.inputs.values[:, [0, 4]] = 1.0
+    kept = 13
+
+    def member(seed: int) -> keras.Model:
+        inputs = keras.Input((kept, 1))
+        out = layers.Dense(1)
+        model = keras.Model(inputs, out(layers.Flatten()(inputs)))
+        out.set_weights([rng(seed).normal(size=(kept, 1)).astype(np.float32), np.zeros(1, dtype=np.float32)])
+        return model
+
+    predictor = CuratedPredictor(Ready(average([member(1), member(2)])), CurationConfig(drop_monomorphic=True))
+    predictor.fit(training, rng=rng())
+    mean = np.mean([single.predict(training.inputs) for single in members_of(predictor)], axis=0)
+    np.testing.assert_allclose(mean, predictor.predict(training.inputs), atol=1e-5)
+    table = measure_stability(request(predictor, training)).tables["stability"]
+    assert len(table) == 15
+    assert (table["mean"][[0, 4]] == 0).all()
+    assert (table["mean"].drop([0, 4]) > 0).all()
+    part = find_interactions(request(predictor, training))
+    assert part.facts["places"] == kept
+    np.testing.assert_allclose(part.tables["interactions"]["abs_interaction"], 0.0, atol=1e-4)
 
 
 def test_like_members_agree_wholly() -> None:
@@ -157,9 +197,8 @@ def test_numbers_of_a_small_example() -> None:
     assert found.table["mean_rank"].tolist() == [1.0, 2.5, 2.5, 4.0]
     assert found.table["relative_sd"].tolist()[:2] == pytest.approx([0.0, np.sqrt(0.5) / 1.5])
     assert np.isnan(found.table["relative_sd"].iloc[3])
-    predictor = GBLUP()
+    predictor, training = GBLUP(), genotypes()
+    predictor.fit(training, rng=rng())
+    asked = request(predictor, training)
     with pytest.raises(ExplainError, match="two fits"):
-        training = genotypes()
-        predictor.fit(training, rng=rng())
-        asked = request(predictor, training)
         stability([predictor], asked.attribution, training.inputs, seed=0, rows=np.arange(3))

@@ -11,8 +11,8 @@ from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.methods.compiled import compile_function, filled_up, on_gpu
 
 BATCH_BYTES = {"cpu": 6_000_000, "gpu": 500_000_000}
-FUSED_PAIRS = 10_000
-"""Below, XLA on TensorFlow compiles longer (half a second to two) than it saves (a tenth to a third of the time)."""
+FUSED_PAIRS = 4_000
+"""From here XLA on TensorFlow saves (a tenth to half of the time) about what it takes to compile (a second)."""
 
 Multipliers = Callable[[FloatArray, FloatArray], "tuple[FloatArray, FloatArray, FloatArray]"]
 

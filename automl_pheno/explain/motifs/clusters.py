@@ -35,8 +35,8 @@ class Cluster:
     contributions, bases
         Aligned and turned, shape (n, PATTERN, 4).
     chance_share
-        Seqlets that join the same pattern when the positions of each are in random order, as a share of those that
-        join as they are; near 1 for a pattern that is mere base composition.
+        Size of the cluster that is found, in the same way, among the same seqlets when the positions of each are in
+        random order, as a share of this one's: small for a pattern, near 1 for mere base composition or noise.
     """
 
     sample: IntArray
@@ -105,24 +105,29 @@ def gather(windows: Seqlets, *, most: int, fewest: int, rng: np.random.Generator
     while len(left) >= fewest and len(found) < most and failures < FAILURES:
         progress.tick(step, 1.0 - len(left) / len(windows))
         board = _Board(left)
-        pattern = _seed(board)
-        similarity, offset, flipped = (part[0] for part in board.slide(pattern[None]))
+        similarity, offset, flipped = _grow(board, fewest)
         inside = np.flatnonzero(similarity >= ALIKE)
-        for _ in range(ROUNDS):
-            if len(inside) < fewest:
-                break
-            pattern = board.mean(inside, offset, flipped)
-            similarity, offset, flipped = (part[0] for part in board.slide(pattern[None]))
-            inside = np.flatnonzero(similarity >= ALIKE)
         if len(inside) < fewest:  # a seed that nothing resembles: set its carriers aside
             failures += 1
             left = left.take(np.argsort(-similarity, kind="stable")[fewest:])
             continue
-        shuffled = [_Board(left.shuffled(rng)).slide(pattern[None])[0][0] for _ in range(NULLS)]
-        chance = float(np.mean([(values >= ALIKE).sum() for values in shuffled]))
-        found.append(_cluster(board, inside, offset, flipped, chance / len(inside)))
+        sizes = [(_grow(_Board(left.shuffled(rng)), fewest)[0] >= ALIKE).sum() for _ in range(NULLS)]
+        found.append(_cluster(board, inside, offset, flipped, float(np.mean(sizes)) / len(inside)))
         left = left.take(np.flatnonzero(similarity < ALIKE))
     return found
+
+
+def _grow(board: _Board, fewest: int) -> tuple[FloatArray, IntArray, BoolArray]:
+    """Return how well each seqlet shows the pattern that grows from the best seed, and where and how, shapes (n,)."""
+    pattern = _seed(board)
+    similarity, offset, flipped = (part[0] for part in board.slide(pattern[None]))
+    for _ in range(ROUNDS):
+        inside = np.flatnonzero(similarity >= ALIKE)
+        if len(inside) < fewest:
+            break
+        pattern = board.mean(inside, offset, flipped)
+        similarity, offset, flipped = (part[0] for part in board.slide(pattern[None]))
+    return similarity, offset, flipped
 
 
 def _seed(board: _Board) -> FloatArray:

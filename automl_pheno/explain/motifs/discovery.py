@@ -18,7 +18,7 @@ from automl_pheno.explain.parts.protocol import NotApplicableError
 from automl_pheno.explain.references import draw_rows
 
 SEQUENCES = 2000
-SEQLETS = 2000
+SEQLETS = 1000
 """Of each sign: the affinities of all pairs are computed."""
 LEIDEN_RUNS = 10
 FEWEST_SEQUENCES = 50
@@ -124,7 +124,9 @@ def _patterns(bases: FloatArray, hypothetical: FloatArray, settings: Settings) -
     return [pattern for patterns in both for pattern in patterns or []]
 
 
-def _described(attribution: Attribution, pattern: Any, rows: IntArray, rng: np.random.Generator) -> FoundMotif:
+def _described(
+    attribution: Attribution, pattern: Any, rows: IntArray, margin: int, rng: np.random.Generator
+) -> FoundMotif:
     seqlets = pattern.seqlets
     mean = np.mean([seqlet.contrib_scores for seqlet in seqlets], axis=0)
     height = np.abs(mean.sum(axis=1))

@@ -17,12 +17,13 @@ from automl_pheno.explain.registry import LinearLike, NetworkLike
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
-BACKGROUNDS = 24
+BACKGROUNDS, BACKGROUNDS_OF_WIDE = 40, 24
+WIDE = 2000
 FEWEST_BACKGROUNDS = 8
 MOTIFS = 8
-PREDICTIONS = 44_000
+PREDICTIONS = 70_000
 """Of the full work."""
-WORK = 7e10
+WORK = 1e11
 """Predictions x training samples x width that a kernel predictor makes in about ten seconds on two cores."""
 SCREENED_SHARE = 0.25
 SINGLES = 0.9
@@ -142,7 +143,8 @@ def _share(request: PartRequest) -> float:
 
 
 def _backgrounds(request: PartRequest) -> int:
-    return max(FEWEST_BACKGROUNDS, int(BACKGROUNDS * math.sqrt(_share(request))))
+    full = BACKGROUNDS if request.training.inputs.width <= WIDE else BACKGROUNDS_OF_WIDE
+    return max(FEWEST_BACKGROUNDS, int(full * math.sqrt(_share(request))))
 
 
 def _sizes(request: PartRequest) -> dict[str, int]:

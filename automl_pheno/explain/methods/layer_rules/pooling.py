@@ -13,6 +13,7 @@ from automl_pheno.explain.methods.layer_rules.tape import Paired, Tape
 
 Tensor = Any
 _LOW = -1e30
+_TINY = 1e-30
 
 
 def window_max(tape: Tape, z: Paired) -> Paired:
@@ -28,13 +29,11 @@ def window_max(tape: Tape, z: Paired) -> Paired:
         x, r = tape.pairs(z)
         top_x, top_r = tape.pairs(out)
         top = ops.maximum(top_x, top_r)
-        d = x - r
-        highest = ops.cast(ops.maximum(x, r) == ops.expand_dims(top, -2), "float32")
-        rise = ops.expand_dims((top_x - top_r), -2)
-        same = d == 0  # then the maxima are equal too, if it is the highest
-        share = ops.where(same, highest, highest * rise / ops.where(same, 1.0, d))
-        each = ops.expand_dims(tape.by_pair(g), -2) / ops.maximum(ops.sum(highest, axis=-2, keepdims=True), 1.0)
-        return [(z, tape.flat(share * each, z.shape))]
+        highest = ops.maximum(x, r) == ops.expand_dims(top, -2)
+        tied = ops.sum(ops.cast(highest, "float32"), axis=-2)
+        rise = ops.abs(top_x - top_r) + _TINY  # of the sign of x - r, and as small, where x or r is the highest
+        each = ops.expand_dims(tape.by_pair(g) * rise / ops.maximum(tied, 1.0), -2)
+        return [(z, tape.flat(ops.where(highest, each / (ops.abs(x - r) + _TINY), 0.0), z.shape))]
 
     return tape.record(out, back)
 

@@ -48,6 +48,12 @@ def broken(f: Function) -> Slope:
 
 def bent(*hinges: tuple[float, float], straight: float = 0.0) -> Slope:
     """Return the slope of ``straight * z + sum of c * max(z - t, 0)`` over the `hinges` (c, t)."""
+    if hinges == ((1.0, 0.0),) and not straight:  # fewer steps, as the outputs are the rectified inputs
+
+        def rectifier(x: Tensor, r: Tensor, fx: Tensor, fr: Tensor) -> Tensor:
+            return ops.minimum(ops.maximum(fx, fr) / (ops.abs(x - r) + _TINY), 1.0)
+
+        return rectifier
 
     def slope(x: Tensor, r: Tensor, fx: Tensor, fr: Tensor) -> Tensor:
         del fx, fr
@@ -62,9 +68,12 @@ def bent(*hinges: tuple[float, float], straight: float = 0.0) -> Slope:
 
 def exponential(x: Tensor, r: Tensor, fx: Tensor, fr: Tensor) -> Tensor:
     """Return the slope of exp(z)."""
-    d = ops.abs(x - r)
-    same = d == 0
-    return ops.maximum(fx, fr) * ops.where(same, 1.0, -ops.expm1(-d) / ops.where(same, 1.0, d))
+    return ops.maximum(fx, fr) * _decline(ops.abs(x - r) + _TINY)
+
+
+def _decline(d: Tensor) -> Tensor:
+    """Return (1 - exp(-d)) / d for d > 0."""
+    return ops.expm1(-d) / -d
 
 
 def elu(alpha: float, scale: float = 1.0, stretch: float = 1.0) -> Slope:
@@ -72,10 +81,11 @@ def elu(alpha: float, scale: float = 1.0, stretch: float = 1.0) -> Slope:
 
     def slope(x: Tensor, r: Tensor, fx: Tensor, fr: Tensor) -> Tensor:
         del fx, fr
-        above = hinge(x, r)
-        low_x, low_r = ops.minimum(x, 0.0) / stretch, ops.minimum(r, 0.0) / stretch
-        below = exponential(low_x, low_r, ops.exp(low_x), ops.exp(low_r)) * (alpha / stretch)
-        return scale * (above + (1.0 - above) * below)
+        top, d = ops.maximum(x, r), ops.abs(x - r) + _TINY
+        above = ops.clip(top / d, 0.0, 1.0)
+        low = 1.0 - above  # the share of the way below 0
+        bend = ops.exp(ops.minimum(top, 0.0) / stretch) * _decline((low * d + _TINY) / stretch)
+        return scale * (above + (alpha / stretch) * low * bend)
 
     return slope
 
