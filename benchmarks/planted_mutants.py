@@ -1,7 +1,7 @@
 """Planted epistasis in mutants of one reference: causal positions and interacting pairs.
 
-An effect is above noise where what it does to the trait has a larger standard deviation over the training sequences than
-the noise that was added. Of a position that is g(x) - g(x with the reference base there), of a pair the double
+An effect is above noise where what it does to the trait has a larger standard deviation over the training sequences
+than the noise that was added. Of a position that is g(x) - g(x with the reference base there), of a pair the double
 difference g(x) - g(a back) - g(b back) + g(both back), g being the noise-free value.
 """
 

@@ -25,8 +25,8 @@ class References:
     values
         As ``Inputs.values``, shape (n_samples, n_references, width).
     similarity
-        Mean share of positions at which a sample's references equal it, shape (n_samples,). A shuffled sequence
-        that stays above 0.9 (repeats, low complexity) has no useful background.
+        Mean share of positions at which a sample's references equal it (shuffles: before they are turned), shape
+        (n_samples,). A shuffled sequence that stays above 0.9 (repeats, low complexity) has no useful background.
     """
 
     kind: ReferenceKind
@@ -60,21 +60,51 @@ def is_aligned(inputs: Inputs) -> bool:
 
 
 def dinucleotide_shuffles(codes: UInt8Array, count: int, rng: np.random.Generator) -> UInt8Array:
-    """Return shuffles with exactly the dinucleotide counts of each sequence, shape (n, count, length).
+    """Return shuffles of each sequence that keep its dinucleotides, shape (n, count, length).
 
-    The first and last base stay, and so does right padding. The order in which each base's successors are used is
-    permuted save for the last one, which keeps the walk Eulerian (Altschul & Erickson 1985, with the last-edge
-    tree of the sequence itself).
+    A sequence is taken as a circle, so that no base keeps its place: were the first and the last base to stay, as in
+    a shuffle of the line, they could never differ from their references. The counts of all dinucleotides around the
+    circle are kept exactly; along the line one of them may be another. Right padding stays.
+
+    The circle is opened at a random base, the order in which each base's successors are used is permuted save for
+    the last one, which keeps the walk Eulerian (Altschul & Erickson 1985, with the last-edge tree of the sequence
+    itself), and the result is turned by a random number of bases.
 
     Parameters
     ----------
     codes
         IUPAC bit codes, uint8, shape (n, length).
     """
+    return _shuffles_and_likeness(codes, count, rng)[0]
+
+
+def _shuffles_and_likeness(codes: UInt8Array, count: int, rng: np.random.Generator) -> tuple[UInt8Array, FloatArray]:
+    """Return the shuffles, and for each the share of bases whose place on the circle they left as it was."""
     rows = np.repeat(codes, count, axis=0)
+    length = rows.shape[1]
+    ends = np.where((rows != PADDING).any(axis=1), length - (rows != PADDING)[:, ::-1].argmax(axis=1), 0)
+    out, alike = rows.copy(), np.ones(len(rows))
+    for end in np.unique(ends):
+        if end < 3:
+            continue
+        chosen = np.flatnonzero(ends == end)
+        opened = _turned(rows[chosen, :end], rng)
+        shuffled = _eulerian(np.concatenate([opened, opened[:, :1]], axis=1), rng)[:, :-1]
+        alike[chosen] = (shuffled == opened).mean(axis=1)
+        out[chosen, :end] = _turned(shuffled, rng)
+    return out.reshape(len(codes), count, length), alike.reshape(len(codes), count)
+
+
+def _turned(rows: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Return each row as a circle turned by a random number of places."""
     n, length = rows.shape
-    if length < 3:
-        return np.asarray(rows.reshape(len(codes), count, length))
+    places = (np.arange(length) + rng.integers(0, length, size=(n, 1))) % length
+    return np.asarray(np.take_along_axis(rows, places, axis=1))
+
+
+def _eulerian(rows: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Return for each row a random walk from its first to its last base that uses each of its dinucleotides once."""
+    n, length = rows.shape
     before = rows[:, :-1].astype(np.int64)
     keys = rng.random(before.shape)
     seen_later = np.zeros((n, 16), dtype=bool)
@@ -96,7 +126,7 @@ def dinucleotide_shuffles(codes: UInt8Array, count: int, rng: np.random.Generato
         position = successors[every, pointers[every, bases]] + 1
         pointers[every, bases] += 1
         out[:, column] = rows[every, position]
-    return np.asarray(out.reshape(len(codes), count, length))
+    return out
 
 
 def draw_rows(n: int, count: int, rng: np.random.Generator) -> IntArray:
@@ -127,10 +157,10 @@ def make_references(
     if kind is None:
         kind = "training" if is_aligned(background) else "shuffles"
     if kind == "shuffles":
-        values = dinucleotide_shuffles(inputs.values, count, rng)
-    else:
-        chosen = background.values[draw_rows(len(background), count, rng)]
-        values = np.broadcast_to(chosen[None], (len(inputs), *chosen.shape))
+        values, alike = _shuffles_and_likeness(inputs.values, count, rng)
+        return References(kind=kind, values=values, similarity=alike.mean(axis=1))
+    chosen = background.values[draw_rows(len(background), count, rng)]
+    values = np.broadcast_to(chosen[None], (len(inputs), *chosen.shape))
     inside = (inputs.values != PADDING) if inputs.kind == "sequence" else np.isfinite(inputs.values)
     equal = (values == inputs.values[:, None]) & inside[:, None]
     similarity = equal.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=1) * values.shape[1], 1)

@@ -121,20 +121,31 @@ def test_decoys_stand_after_the_real_variants() -> None:
 def test_q_values_by_hand() -> None:
     real = np.array([9.0, 8.0, 7.0, 3.0, 0.0])
     one = decoy_q(real, np.array([[5.0, 2.0, 1.0, 0.0, 0.0]]))
-    # at 9, 8, 7: (1 + 0) / 1, 2, 3 blocks; at 3: (1 + 1) / 4; the smallest share from there on counts
+    # few decoys; at 9, 8, 7: 5 (1 + 0) / 5 / 1, 2, 3 blocks; at 3: (1 + 1) / 4; the smallest share from there on counts
     assert one == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1 / 2, 1.0])
     two = decoy_q(real, np.array([[5.0, 2.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0, 0.0]]))
     assert two == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 4, 1.0])
     assert (decoy_q(np.zeros(4), np.zeros((2, 4))) == 1.0).all()
 
 
+def test_q_values_beyond_the_decoys_follow_their_tail() -> None:
+    decoys = np.arange(1.0, 201.0).reshape(2, 100)
+    real = np.r_[1000.0, 190.0, np.zeros(98)]
+    # the largest tenth is 181 ... 200, beyond 180.1, on average 10.4 above it
+    tail = 0.1 * np.exp(-(1000.0 - 180.1) / 10.4)
+    found = decoy_q(real, decoys)
+    assert found[0] == pytest.approx(100 * tail, rel=1e-9)
+    assert found[1] == 1.0  # 11 of 200 decoys are as large: 5.5 false ones of 2
+    assert (found[2:] == 1.0).all()
+
+
 def test_q_values_under_the_null_rarely_pass() -> None:
-    rng = np.random.default_rng(0)
-    passed = []
-    for _ in range(300):
-        values = rng.exponential(size=(4, 100))
-        passed.append(bool((decoy_q(values[0], values[1:]) <= 0.1).any()))
-    assert np.mean(passed) < 0.2
+    for draw in (np.random.default_rng(0).exponential, np.random.default_rng(1).standard_normal):
+        passed = []
+        for _ in range(300):
+            values = np.abs(draw(size=(4, 100)))
+            passed.append(bool((decoy_q(values[0], values[1:]) <= 0.1).any()))
+        assert np.mean(passed) < 0.2
 
 
 def test_precision_counts_decoys_among_the_top() -> None:

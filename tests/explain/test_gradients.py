@@ -184,12 +184,10 @@ def test_a_predictor_that_is_no_network_is_refused(method: str) -> None:
 
 @pytest.mark.skipif("AUTOML_PHENO_OTHER_BACKEND" in os.environ, reason="this is the other backend")
 def test_the_closed_forms_hold_on_the_other_backend_too() -> None:
+    words = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", "linear_network_of_sequences", __file__]
+    other = {"KERAS_BACKEND": OTHER[keras.backend.backend()], "AUTOML_PHENO_OTHER_BACKEND": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", "linear_network_of_sequences", __file__],
-        env={
-            **os.environ, "KERAS_BACKEND": OTHER[keras.backend.backend()], "JAX_PLATFORMS": "cpu",
-            "AUTOML_PHENO_OTHER_BACKEND": "1",
-        },
+        [sys.executable, "-m", "pytest", *words], env={**os.environ, **other, "JAX_PLATFORMS": "cpu"},
         capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -19,6 +19,8 @@ from automl_pheno.progress import ticking
 FDR = 0.1
 SAMPLES = 100
 """Explained in each refit."""
+TAIL = 0.1
+FEWEST_IN_TAIL = 10
 TOP = 10
 """Blocks of which the decoy precision is told when none passes."""
 
@@ -105,7 +107,7 @@ def decoy_threshold(
     blocks
         LD block of each variant, labels from 0.
     refits
-        At least 1. With k of them a threshold passes 1 / (k x fdr) blocks or none.
+        At least 1; each tells more of how important decoys get by chance.
     fdr
         Expected share of false blocks among those that pass.
     samples
@@ -151,11 +153,13 @@ def _single(predictor: Predictor) -> Predictor:
 
 
 def decoy_q(real: FloatArray, decoy: FloatArray) -> FloatArray:
-    """Return the q-value of each real importance.
+    """Return the q-value of each real importance: the smallest expected share of false ones at which it passes.
 
-    At a threshold t the expected share of false ones is ``((1 + decoys >= t) / refits) / real >= t``: knockoff+
-    (Barber & Candès 2015) with one refit, with several the Benjamini & Hochberg rule on pooled empirical p-values. A
-    q-value is the smallest share at which a block still passes.
+    At a threshold t that share is ``blocks x P(decoy >= t) / (real >= t)``, with P pooled over blocks and refits: the
+    target-decoy estimate (Storey 2002; with one refit and a 1 added, knockoff+ of Barber & Candès 2015). P is the share
+    of decoys at or above t; above their largest tenth at least that of an exponential tail fitted to it (Knijnenburg et
+    al. 2009), since a few hundred decoys cannot show that a single strong block is real. With less than 10 decoys in
+    that tenth it is ``(1 + decoys >= t) / decoys``.
 
     Parameters
     ----------
@@ -166,10 +170,21 @@ def decoy_q(real: FloatArray, decoy: FloatArray) -> FloatArray:
     """
     order = np.argsort(-real, kind="stable")
     ordered = real[order]
-    pooled = np.sort(decoy, axis=None)
-    false = (1 + len(pooled) - np.searchsorted(pooled, ordered, side="left")) / len(decoy)
+    false = len(real) * _share_above(np.sort(decoy, axis=None), ordered)
     passing = len(real) - np.searchsorted(np.sort(real), ordered, side="left")
     share = np.where(ordered > 0, false / passing, 1.0)
     q = np.empty(len(real))
     q[order] = np.minimum(np.minimum.accumulate(share[::-1])[::-1], 1.0)
     return q
+
+
+def _share_above(decoys: FloatArray, at: FloatArray) -> FloatArray:
+    """Return P(decoy >= t) for each t, see `decoy_q`; `decoys` are sorted."""
+    n = len(decoys)
+    counted = n - np.searchsorted(decoys, at, side="left")
+    start = float(np.quantile(decoys, 1.0 - TAIL))
+    tail = decoys[decoys > start]
+    if len(tail) < FEWEST_IN_TAIL:
+        return np.asarray((1 + counted) / n)
+    fitted = len(tail) / n * np.exp(-np.maximum(at - start, 0.0) / float((tail - start).mean()))
+    return np.asarray(np.where(at > start, np.maximum(counted / n, fitted), counted / n))

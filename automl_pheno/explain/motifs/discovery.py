@@ -12,7 +12,7 @@ from automl_pheno import progress
 from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.data.encode import one_hot
 from automl_pheno.explain.attribution import Attribution
-from automl_pheno.explain.motifs.pwm import frequencies_of
+from automl_pheno.explain.motifs.pwm import enough_information, frequencies_of
 from automl_pheno.explain.motifs.seqlets import SHOWN, FoundMotif, check_sequences, motif_of, motif_places
 from automl_pheno.explain.parts.protocol import NotApplicableError
 from automl_pheno.explain.references import draw_rows
@@ -65,7 +65,7 @@ def discover(attribution: Attribution, *, rng: np.random.Generator, most: int = 
     """Return the patterns that TF-MoDISco finds, the most contribution in all first.
 
     TF-MoDISco seeds its own clustering, so that the result depends on the attribution alone up to `SEQUENCES`
-    sequences; `rng` draws from more.
+    sequences; `rng` draws from more. Patterns that say too little (`enough_information`) are left out.
 
     Parameters
     ----------
@@ -99,6 +99,7 @@ def discover(attribution: Attribution, *, rng: np.random.Generator, most: int = 
         for pattern in patterns
         if len(pattern.seqlets) >= FEWEST_SEQLETS
     ]
+    found = [motif for motif in found if enough_information(motif.frequencies)]
     found.sort(key=lambda motif: -motif.n_seqlets * abs(motif.mean_contribution))
     return found[:most]
 

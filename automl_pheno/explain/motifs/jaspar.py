@@ -20,7 +20,13 @@ import pandas as pd
 
 from automl_pheno import progress
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.explain.motifs.pwm import consensus, frequencies_of, information, informative_part, likeness
+from automl_pheno.explain.motifs.pwm import (
+    consensus,
+    enough_information,
+    frequencies_of,
+    informative_part,
+    likeness,
+)
 from automl_pheno.explain.parts.protocol import NotApplicableError
 
 PACKAGES = ("memelite", "pyjaspar")
@@ -28,8 +34,6 @@ COLLECTIONS = (("CORE", None), ("POLII", "JASPAR2020"))
 """Collection and release; None is the newest. JASPAR2020 is the last release with POLII, where the TATA box is."""
 LONGEST = 20
 """Longer targets, bp, are left out: they find a good stretch for anything."""
-COLUMN_BITS, FEWEST_COLUMNS, FEWEST_BITS = 0.3, 4, 6.0
-"""A query with fewer informative columns and fewer bits in all says too little to be matched."""
 SHUFFLES = 250
 BEST = 5
 ACCEPTED = 0.05
@@ -153,12 +157,6 @@ def tomtom(queries: Sequence[FloatArray], targets: Sequence[FloatArray], best: i
     return p, overlap, strand, target
 
 
-def enough_information(frequencies: FloatArray) -> bool:
-    """Tell whether a motif says enough to be matched: four columns of 0.3 bit, or six bits in all."""
-    bits = information(frequencies)
-    return bool((bits >= COLUMN_BITS).sum() >= FEWEST_COLUMNS or bits.sum() >= FEWEST_BITS)
-
-
 def match(
     queries: Mapping[str, FloatArray],
     targets: Sequence[Target],
@@ -184,7 +182,7 @@ def match(
     """
     kept: dict[str, FloatArray] = {}
     for name, frequencies in queries.items():
-        part = frequencies[informative_part(frequencies, COLUMN_BITS)]
+        part = frequencies[informative_part(frequencies)]
         if len(part) and enough_information(part):
             kept[name] = part
     if not kept or not targets:

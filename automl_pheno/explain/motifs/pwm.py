@@ -6,6 +6,8 @@ import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
 
+COLUMN_BITS, FEWEST_COLUMNS, FEWEST_BITS = 0.3, 4, 6.0
+"""A PWM with fewer informative columns and fewer bits in all says too little to be called a motif or matched."""
 _PAIRS = {3: "M", 5: "R", 9: "W", 6: "S", 10: "Y", 12: "K"}
 
 
@@ -26,10 +28,16 @@ def reverse_complement(matrix: FloatArray) -> FloatArray:
     return matrix[::-1, ::-1]
 
 
-def informative_part(frequencies: FloatArray, least_bits: float = 0.3) -> slice:
+def informative_part(frequencies: FloatArray, least_bits: float = COLUMN_BITS) -> slice:
     """Return the positions from the first to the last with at least `least_bits`; an empty slice where none has."""
     inside = np.flatnonzero(information(frequencies) >= least_bits)
     return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
+
+
+def enough_information(frequencies: FloatArray) -> bool:
+    """Tell whether a PWM says enough to be matched: four columns of 0.3 bit, or six bits in all."""
+    bits = information(frequencies)
+    return bool((bits >= COLUMN_BITS).sum() >= FEWEST_COLUMNS or bits.sum() >= FEWEST_BITS)
 
 
 def consensus(frequencies: FloatArray) -> str:

@@ -23,7 +23,7 @@ from automl_pheno.rng import generator
 SHOWN = 0.2
 """A motif reaches from the first to the last position with this share of its largest contribution."""
 FEWEST_POSITIONS = 4
-MOST_BY_CHANCE = 0.3
+MOST_BY_CHANCE = 0.6
 SAME_MOTIF = 0.8
 
 
@@ -87,8 +87,8 @@ def motif_summary(
     """Return the patterns that recur among the windows that matter most, the most contribution in all first.
 
     See `seqlets` for the windows and `gather` for how they are gathered. A pattern is left out when it shows fewer
-    than four positions, contributes against the sign of its seqlets, joins many seqlets whose positions are in random
-    order (`MOST_BY_CHANCE`), or repeats one before it. A quick summary; TF-MoDISco does this with more care.
+    than four positions, contributes against the sign of its seqlets, is hardly larger than what gathers when the
+    positions of each seqlet are in random order (`MOST_BY_CHANCE`), or repeats one before it. A quick summary; TF-MoDISco does this with more care.
 
     Parameters
     ----------

@@ -54,13 +54,21 @@ class Seqlets:
         )
 
     def shuffled(self, rng: np.random.Generator) -> Seqlets:
-        """Return the same seqlets, the positions of each in random order: same bases and contributions, no motif."""
-        order = rng.random(self.contributions.shape[:2]).argsort(axis=1)[:, :, None]
+        """Return the same seqlets, the positions of each window in random order: same bases, contributions, no motif.
+
+        The flanks stay, so that what is only a run of like contributions stays one.
+        """
+        width = self.contributions.shape[1] - 2 * FLANK
+        inner = rng.random((len(self), width)).argsort(axis=1) + FLANK
+        ends = np.arange(width + 2 * FLANK)
+        order = np.concatenate(
+            [np.tile(ends[:FLANK], (len(self), 1)), inner, np.tile(ends[-FLANK:], (len(self), 1))], 1
+        )
         return Seqlets(
             sample=self.sample,
             start=self.start,
-            contributions=np.take_along_axis(self.contributions, order, axis=1),
-            bases=np.take_along_axis(self.bases, order, axis=1),
+            contributions=np.take_along_axis(self.contributions, order[:, :, None], axis=1),
+            bases=np.take_along_axis(self.bases, order[:, :, None], axis=1),
         )
 
 
