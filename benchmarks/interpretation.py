@@ -92,9 +92,9 @@ def figures(kind: str, cache: Path, *, quick: bool) -> Callable[[Planted], dict[
         def measure(found: Planted) -> dict[str, float]:
             folder = cache / f"{'quick-' if quick else ''}motifs-{found.truth.seed}"
             return (
-                position_figures(found, folder, ("deeplift", "ism", *GRADIENTS), samples=60 if quick else 200)
+                position_figures(found, folder, ("deeplift", "ism", *GRADIENTS), samples=40 if quick else 200)
                 | interaction_figures(found)
-                | motif_figures(found, samples=200 if quick else 500)
+                | motif_figures(found, samples=150 if quick else 500)
             )
 
         return measure
@@ -120,12 +120,13 @@ def run(kind: str, seeds: Sequence[int], cache: Path, *, quick: bool) -> pd.Data
             f"{trained:.0f} s to train or load, {time.perf_counter() - start - trained:.0f} s to explain",
             flush=True,
         )
-    return pd.DataFrame(columns)
+    table: pd.DataFrame = pd.DataFrame(columns)
+    return table
 
 
 def judged(kind: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return the figures with mean, spread over seeds, target and the number of seeds that meet it."""
-    shown = table.round(3).astype(str)
+    shown: pd.DataFrame = table.round(3).astype(str)
     shown["mean"] = table.mean(axis=1).round(3).astype(str)
     if len(table.columns) > 1:
         shown["sd"] = table.std(axis=1).round(3).astype(str)
@@ -141,7 +142,9 @@ def judged(kind: str, table: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one seed, small data, one network each")
+    parser.add_argument(
+        "--quick", action="store_true", help="one seed, small data, networks half trained: shows that it runs, no more"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--kinds", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--cache", type=Path, help="keep data and fitted networks here, and take those that are there")

@@ -46,7 +46,9 @@ class Design:
         A shipped space, and where points of it leave its defaults. Of several the one with the best validation r on
         the data at hand is taken; how well the truth was found again never decides.
     members
-        Networks whose mean is the predictor.
+        Networks whose mean is the predictor; with `quick` it is one, of the first point alone.
+    quick_epochs
+        Of a quick training; None leaves those of the space.
     """
 
     simulate: Mapping[str, Any]
@@ -54,11 +56,17 @@ class Design:
     space: str
     points: tuple[Mapping[str, Any], ...]
     members: int = 3
+    quick_epochs: int | None = None
 
-    def configs(self) -> list[ModelConfig]:
+    def configs(self, *, quick: bool) -> list[ModelConfig]:
         """Return the configurations."""
         space = load_space(SPACES / f"{self.space}.yaml")
-        return [configuration(space, default_values(space) | dict(point)) for point in self.points]
+        configs = [configuration(space, default_values(space) | dict(point)) for point in self.points]
+        if not quick:
+            return configs
+        first = configs[0]
+        fit = first.fit.model_copy(update={"max_epochs": self.quick_epochs or first.fit.max_epochs})
+        return [first.model_copy(update={"fit": fit})]
 
 
 _SINGLE = {
@@ -69,7 +77,8 @@ _SINGLE = {
 DESIGNS = {
     "motifs": Design(
         simulate={"n": 20_000, "length": 80, "ceiling_r": 0.98},
-        quick={"n": 12_000, "length": 60, "ceiling_r": 1.0},
+        quick={"n": 14_000, "length": 60, "ceiling_r": 1.0},
+        quick_epochs=20,
         space="cnn",
         points=({"trunk.1.kernel_size": 13, "trunk.1.normalization": "batch", "trunk.1.activation": "exponential"},),
     ),
@@ -82,7 +91,7 @@ DESIGNS = {
     ),
     "genotypes": Design(
         simulate={"n": 7000, "n_variants": 500, "block": 10, "n_causal": 16, "n_pairs": 4},
-        quick={"n": 4000, "n_variants": 300, "n_causal": 8, "n_pairs": 2},
+        quick={"n": 4000, "n_variants": 250, "n_causal": 8, "n_pairs": 2},
         space="cnn_genotype",
         points=({"trunk.0.repeat": 1, "trunk.1.dropout": 0.1, "head.0.dropout": 0.2, "fit.l2": 1.0e-3},),
     ),
@@ -161,7 +170,7 @@ def planted(kind: str, seed: int, cache: Path, *, quick: bool) -> Planted:
     """
     design = DESIGNS[kind]
     arguments = {**design.simulate, **(design.quick if quick else {})}
-    configs, members = design.configs(), 1 if quick else design.members
+    configs, members = design.configs(quick=quick), 1 if quick else design.members
     asked = {
         "simulate": arguments,
         "configs": [json.loads(config.model_dump_json()) for config in configs],

@@ -9,7 +9,7 @@ from planted import Planted
 from planted_motifs import attributions, part_request
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from automl_pheno.data.dataset import IntArray
+from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.explain.parts.run import run_parts
 
 SAMPLES = 500
@@ -87,7 +87,7 @@ def causal_shares(found: Planted) -> dict[int, float]:
     return shares
 
 
-def ancestral_aupr(contributions: npt.NDArray[np.float64], ancestral: IntArray, causal: list[int]) -> float:
+def ancestral_aupr(contributions: FloatArray, ancestral: IntArray, causal: list[int]) -> float:
     """Return the AUPR of the simulated ancestral blocks: mean over samples of |sum in block|."""
     sums = np.stack([contributions[:, ancestral == block].sum(axis=1) for block in np.unique(ancestral)], axis=1)
     return float(average_precision_score(np.isin(np.unique(ancestral), ancestral[causal]), np.abs(sums).mean(axis=0)))

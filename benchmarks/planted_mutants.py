@@ -71,7 +71,7 @@ def mutant_figures(found: Planted) -> dict[str, float]:
 def most_frequent(codes: UInt8Array) -> UInt8Array:
     """Return the most frequent base of each position, as codes, shape (length,)."""
     counts = np.stack([(codes == code).sum(axis=0) for code in (1, 2, 4, 8)])
-    return (1 << counts.argmax(axis=0)).astype(np.uint8)
+    return np.asarray(1 << counts.argmax(axis=0), dtype=np.uint8)
 
 
 def effect_size(found: Planted, train: UInt8Array, reference: UInt8Array, places: tuple[int, ...]) -> float:

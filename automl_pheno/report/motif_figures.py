@@ -135,9 +135,9 @@ def motif_places_picture(places: pd.DataFrame, motifs: pd.DataFrame, length: int
     Parameters
     ----------
     places
-        ``motif, start, end``, from 1.
+        ``motif, start, end, contribution``; places from 1.
     motifs
-        ``motifs.csv``; ``positional`` where that was tested.
+        ``motifs.csv``; ``positional`` and ``mode_from_end`` where that was tested.
     length
         Of the sequences, bp.
     """
@@ -149,8 +149,9 @@ def motif_places_picture(places: pd.DataFrame, motifs: pd.DataFrame, length: int
             ordered = ordered[ordered["positional"].astype(bool)]
     shown = [row for row in ordered.to_dict("records") if (places["motif"] == row["motif"]).any()][:PANELS]
     bound = known and any(bool(row["positional"]) for row in shown)
-    how = "How often the middle of a motif lies at each place, counted from the last base of the sequence (0). A "
-    how += "sharp peak is a motif that matters at a fixed distance, as a TATA box does from the start site"
+    how = "What the motif contributes in all sequences together by where its middle lies, counted from the last base of "
+    how += "the sequence (0). A sharp peak is a motif that matters at a fixed distance, as a TATA box does from the start "
+    how += "site; dotted: that distance"
     how += "; only motifs that are bound to a place are drawn." if bound else "."
     if known and not bound:
         how += " No motif here is bound to a place."
@@ -162,14 +163,17 @@ def motif_places_picture(places: pd.DataFrame, motifs: pd.DataFrame, length: int
     for axes, motif in zip(panels, shown, strict=False):
         own = places[places["motif"] == motif["motif"]]
         middle = (own["start"].to_numpy(dtype=np.float64) + own["end"].to_numpy(dtype=np.float64)) / 2 - length
-        tidy(axes).hist(middle, bins=edges, color=NETWORK)
-        axes.axvline(float(np.median(middle)), color=INK, ls=":", lw=1.2)
-        title = f"{motif['motif']}: {_short(motif['consensus'])}\nmedian {np.median(middle):+.0f} bp, n = {len(own)}"
+        weights = np.abs(own["contribution"].to_numpy(dtype=np.float64))
+        tidy(axes).hist(middle, bins=edges, color=NETWORK, weights=weights)
+        peak = -float(motif["mode_from_end"]) if known else float(np.median(middle))
+        axes.axvline(peak, color=INK, ls=":", lw=1.2)
+        word = "gathers at" if known else "median"
+        title = f"{motif['motif']}: {_short(motif['consensus'])}\n{word} {peak:+.0f} bp, n = {len(own)}"
         axes.set_title(title, fontsize=SMALL, loc="left")
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     picture.figure.supxlabel("bp from the last base", fontsize=TEXT)
-    picture.figure.supylabel("places", fontsize=TEXT)
+    picture.figure.supylabel("sum of |contribution|", fontsize=TEXT)
     return picture
 
 

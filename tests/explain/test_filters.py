@@ -92,6 +92,18 @@ def test_what_is_lost_without_a_filter_is_what_it_explains() -> None:
     assert first.group != second.group
 
 
+def test_with_little_time_the_filters_that_matter_most_are_nullified() -> None:
+    codes, tata, box = sequences()
+    layers_ = first_layers(network((BOX, TATA), (0.1, 2.0)))
+    y = 2.0 * tata + 0.1 * box
+    few, all_of_them = (filter_report(layers_, one_hot(codes), y, most=most) for most in (1, None))
+    assert [consensus(one.frequencies) for one in few.filters] == [TATA, BOX]
+    assert few.filters[0].nullification == all_of_them.filters[0].nullification
+    assert few.filters[0].first_order > 5 * few.filters[1].first_order
+    assert np.isnan(few.filters[1].nullification)
+    assert np.isnan(few.group_nullification[few.filters[1].group])
+
+
 def test_copies_of_a_filter_stand_in_for_each_other_until_all_are_taken() -> None:
     codes, tata, _ = sequences()
     ensemble = average([network((TATA, BOX), (2.0, 0.0)), network((BOX, TATA), (0.0, 2.0), "same", gate=True)])

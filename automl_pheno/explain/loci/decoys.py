@@ -30,22 +30,21 @@ class DecoyMaker:
     ----------
     inputs
         The real genotypes, n samples.
-    mean, sd
-        Of each variant, shape (width,).
     shared
         The part of each standardised variant that other blocks predict, float32, shape (n, width).
-    own
-        The rest of it, float32, shape (n, width).
     axes
-        Eigenvectors of the genomic relationship, shape (n, r).
+        Eigenvectors of the genomic relationship, float32, shape (n, r).
+    own
+        The rest of each variant, in coordinates along `axes`, float32, shape (r, width).
+    beside
+        What of this rest is not along any axis, float32, shape (n, width); None where nothing is.
     """
 
     inputs: Inputs
-    mean: FloatArray
-    sd: FloatArray
     shared: FloatArray
-    own: FloatArray
     axes: FloatArray
+    own: FloatArray
+    beside: FloatArray | None
 
     def draw(self, rng: np.random.Generator) -> FloatArray:
         """Return decoy dosages, float32, shape (n, width): each variant has the same calls, at other samples.
@@ -59,11 +58,10 @@ class DecoyMaker:
         step = max(1, _CELLS // max(len(out), 1))
         for start in range(0, out.shape[1], step):
             part = slice(start, start + step)
-            own = self.own[:, part]
-            along = self.axes.T @ own
-            drawn = self.axes @ (sign[:, None] * along)
-            drawn += row[:, None] * (own - self.axes @ along)
+            drawn = self.axes @ (sign[:, None] * self.own[:, part])
             drawn += self.shared[:, part]
+            if self.beside is not None:
+                drawn += row[:, None] * self.beside[:, part]
             out[:, part] = _with_calls_of(drawn, values[:, part])
         return out
 
@@ -73,8 +71,9 @@ def learn_decoys(inputs: Inputs, blocks: IntArray) -> DecoyMaker:
 
     A variant is split into what the blocks most correlated with its own block predict of it (ridge regression on 40
     principal components, two a block), and the rest. In a decoy the rest has its coordinates along the eigenvectors
-    of the genomic relationship multiplied by random signs, the same for all variants; then each variant's calls are
-    dealt out again by rank. So decoys keep allele frequencies, LD within a block, the LD with other blocks, as
+    of the genomic relationship multiplied by random signs, the same for all variants (what is along none, where both
+    samples and variants are more than 3,000: a random sign a sample); then each variant's calls are dealt out again by
+    rank. So decoys keep allele frequencies, LD within a block, the LD with other blocks, as
     second-order knockoffs of groups do (Candès et al. 2018; Dai & Barber 2016), and how much of a variant runs in
     families and populations; only which way its own part points is chance. Were the trait normal with a covariance that
     has these eigenvectors, the mixed model of GBLUP, a variant without effect and its decoy could not be told apart.
@@ -103,11 +102,12 @@ def learn_decoys(inputs: Inputs, blocks: IntArray) -> DecoyMaker:
     columns[missing] = 0.0
     axes = _axes(columns)
     sd = np.sqrt(np.einsum("ij,ij->j", columns, columns, dtype=np.float64) / n)
-    sd = np.where(sd > 1e-6, sd, 1.0)
-    columns /= sd.astype(np.float32)
+    columns /= np.where(sd > 1e-6, sd, 1.0).astype(np.float32)
     shared = _predicted(columns, blocks)
     columns -= shared
-    return DecoyMaker(inputs=inputs, mean=mean, sd=sd, shared=shared, own=columns, axes=axes)
+    own = axes.T @ columns
+    beside = columns - axes @ own if min(n, width) > MOST_AXES else None
+    return DecoyMaker(inputs=inputs, shared=shared, axes=axes, own=own, beside=beside)
 
 
 def with_decoys(inputs: Inputs, decoys: FloatArray) -> Inputs:
@@ -144,11 +144,12 @@ def _predicted(columns: FloatArray, blocks: IntArray) -> FloatArray:
     scores = np.concatenate(found, axis=1)
     out = np.zeros_like(columns)
     for number, part in enumerate(members):
-        others = np.flatnonzero(owner != number)
-        if not len(others) or not found[number].shape[1]:
+        if not 0 < found[number].shape[1] < len(owner):
             continue
-        likeness = ((found[number].T @ scores[:, others]) ** 2).sum(axis=0)
-        chosen = scores[:, others[np.argsort(-likeness, kind="stable")[:PARTNERS]]]
+        likeness = ((found[number].T @ scores) ** 2).sum(axis=0)
+        likeness[owner == number] = -1.0
+        nearest = np.argsort(-likeness, kind="stable")[:PARTNERS]
+        chosen = scores[:, nearest[likeness[nearest] >= 0.0]]
         gram = (chosen.T @ chosen).astype(np.float64) / n
         gram[np.diag_indices_from(gram)] += chosen.shape[1] / n
         effects = np.linalg.solve(gram, (chosen.T @ columns[:, part]).astype(np.float64) / n)

@@ -155,11 +155,11 @@ def _single(predictor: Predictor) -> Predictor:
 def decoy_q(real: FloatArray, decoy: FloatArray) -> FloatArray:
     """Return the q-value of each real importance: the smallest expected share of false ones at which it passes.
 
-    At a threshold t that share is ``blocks x P(decoy >= t) / (real >= t)``, with P pooled over blocks and refits: the
-    target-decoy estimate (Storey 2002; with one refit and a 1 added, knockoff+ of Barber & Candès 2015). P is the share
-    of decoys at or above t; above their largest tenth at least that of an exponential tail fitted to it (Knijnenburg et
-    al. 2009), since a few hundred decoys cannot show that a single strong block is real. With less than 10 decoys in
-    that tenth it is ``(1 + decoys >= t) / decoys``.
+    At a threshold t that share is ``blocks x P(decoy >= t) / (real >= t)``, with P pooled over blocks and refits and
+    estimated as ``(1 + decoys >= t) / decoys``: knockoff+ (Barber & Candès 2015), with several refits the rule of
+    Benjamini & Hochberg on empirical p-values. That cannot show that one strong block is real, since P stays above
+    1 / decoys. So above the largest tenth of the decoys an exponential tail counts where it is lower (Knijnenburg et
+    al. 2009), its mean excess raised by two standard errors, but no less than the share of decoys seen.
 
     Parameters
     ----------
@@ -182,9 +182,11 @@ def _share_above(decoys: FloatArray, at: FloatArray) -> FloatArray:
     """Return P(decoy >= t) for each t, see `decoy_q`; `decoys` are sorted."""
     n = len(decoys)
     counted = n - np.searchsorted(decoys, at, side="left")
+    share = (1 + counted) / n
     start = float(np.quantile(decoys, 1.0 - TAIL))
-    tail = decoys[decoys > start]
-    if len(tail) < FEWEST_IN_TAIL:
-        return np.asarray((1 + counted) / n)
-    fitted = len(tail) / n * np.exp(-np.maximum(at - start, 0.0) / float((tail - start).mean()))
-    return np.asarray(np.where(at > start, np.maximum(counted / n, fitted), counted / n))
+    excess = decoys[decoys > start] - start
+    if len(excess) < FEWEST_IN_TAIL:
+        return np.asarray(share)
+    mean = float(excess.mean()) * (1.0 + 2.0 / np.sqrt(len(excess)))
+    fitted = len(excess) / n * np.exp(-np.maximum(at - start, 0.0) / mean)
+    return np.asarray(np.where(at > start, np.minimum(share, np.maximum(counted / n, fitted)), share))

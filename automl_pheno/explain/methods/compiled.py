@@ -106,11 +106,16 @@ def compile_function(model: Any, function: Callable[..., tuple[Tensor, ...]], *,
 def _tensorflow(function: Callable[..., tuple[Tensor, ...]], fused: bool) -> Compiled:  # noqa: FBT001
     import tensorflow as tf
 
-    compiled = tf.function(function, autograph=False, jit_compile=fused or None)
+    # One for each shape: TensorFlow warns of functions that are traced often, as these are, one network after another.
+    compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
 
     def call(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+        shapes = tuple(array.shape for array in arrays)
         with _full_float32():
-            return tuple(y.numpy() for y in compiled(*(tf.constant(array, tf.float32) for array in arrays)))
+            if shapes not in compiled:
+                traced = tf.function(function, autograph=False, jit_compile=fused or None)
+                compiled[shapes] = traced.get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes))
+            return tuple(y.numpy() for y in compiled[shapes](*(tf.constant(array, tf.float32) for array in arrays)))
 
     return call
 

@@ -35,8 +35,11 @@ class Filter:
         Windows above half its largest activation.
     mean_activation
         Over samples and positions.
+    first_order
+        Standard deviation over samples of the change, to first order, of the ensemble's output (in its own units)
+        when the filter is set to its mean at each position.
     nullification, nullification_r
-        Drop of R² and of Pearson r of the predictions when the filter is set to its mean at each position.
+        Drop of R² and of Pearson r of the predictions when it is; NaN where that was not computed.
     group
         Number of the group of similar filters, from 1.
     """
@@ -46,6 +49,7 @@ class Filter:
     frequencies: FloatArray
     n_windows: int
     mean_activation: float
+    first_order: float
     nullification: float
     nullification_r: float
     group: int
@@ -60,7 +64,8 @@ class FilterReport:
     filters
         See `Filter`.
     group_nullification
-        Group -> drop of R² when all its filters, of all members, are set to their mean together.
+        Group -> drop of R² when all its filters, of all members, are set to their mean together; NaN where that was
+        not computed.
     silent
         Filters that no sequence drives.
     r2, r
@@ -74,7 +79,9 @@ class FilterReport:
     r: float
 
 
-def filter_report(layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray) -> FilterReport:
+def filter_report(
+    layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray, *, most: int | None = None
+) -> FilterReport:
     """Return the PWM and the importance of each filter of the first layer.
 
     Parameters
@@ -85,6 +92,8 @@ def filter_report(layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray) ->
         Encoded training samples, float32, shape (n, width, 4).
     y
         Their trait in the units of the networks' outputs (scaled), shape (n,).
+    most
+        Nullify at most so many filters, and groups, those first that matter most to first order; None is all.
     """
     nullifiers = [Nullifier(layer, x) for layer in layers]
     whole = [nullifier.outputs([]) for nullifier in nullifiers]
@@ -107,14 +116,19 @@ def filter_report(layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray) ->
                 matrices.append(trimmed(frequencies_of(counts)))
                 windows.append(n)
     groups = similar(matrices)
-    drops = []
-    for number, key in enumerate(keys):
-        progress.tick("nullifying filters", number / len(keys))
-        drops.append(drop([key]))
-    together: dict[int, float] = {}
-    for group in np.unique(groups):
+    spread = [nullifier.first_order().std(axis=0) / len(nullifiers) for nullifier in nullifiers]
+    first_order = np.array([spread[place][channel] for place, channel in keys])
+    drops = np.full((len(keys), 2), np.nan)
+    chosen = np.argsort(-first_order, kind="stable")[:most]
+    for number, row in enumerate(chosen):
+        progress.tick("nullifying filters", number / len(chosen))
+        drops[row] = drop([keys[row]])
+    together = dict.fromkeys(groups.tolist(), float("nan"))
+    shared = np.bincount(groups, weights=first_order, minlength=1) if len(keys) else np.zeros(1)
+    for group in sorted(together, key=lambda one: -shared[one])[:most]:
         rows = np.flatnonzero(groups == group)
-        together[int(group)] = drop([keys[row] for row in rows])[0] if len(rows) > 1 else drops[rows[0]][0]
+        alone = len(rows) == 1 and np.isfinite(drops[rows[0], 0])
+        together[group] = float(drops[rows[0], 0]) if alone else drop([keys[row] for row in rows])[0]
     found = [
         Filter(
             member=layers[place].member,
@@ -122,13 +136,14 @@ def filter_report(layers: Sequence[FirstLayer], x: FloatArray, y: FloatArray) ->
             frequencies=matrices[row],
             n_windows=windows[row],
             mean_activation=float(nullifiers[place].mean[:, channel].mean()),
-            nullification=drops[row][0],
-            nullification_r=drops[row][1],
+            first_order=float(first_order[row]),
+            nullification=float(drops[row, 0]),
+            nullification_r=float(drops[row, 1]),
             group=int(groups[row]),
         )
         for row, (place, channel) in enumerate(keys)
     ]
-    found.sort(key=lambda one: (-one.nullification, one.member, one.channel))
+    found.sort(key=lambda one: (-np.nan_to_num(one.nullification, nan=-np.inf), -one.first_order))
     return FilterReport(
         filters=tuple(found),
         group_nullification=together,
@@ -225,6 +240,7 @@ def filter_table(report: FilterReport) -> pd.DataFrame:
             "information": float(information(one.frequencies).sum()),
             "n_windows": one.n_windows,
             "mean_activation": one.mean_activation,
+            "first_order": one.first_order,
             "nullification": one.nullification,
             "nullification_r": one.nullification_r,
             "group": one.group,
@@ -235,7 +251,7 @@ def filter_table(report: FilterReport) -> pd.DataFrame:
     ]
     columns = [
         "filter", "member", "channel", "consensus", "width", "information", "n_windows", "mean_activation",
-        "nullification", "nullification_r", "group", "group_nullification", "group_size",
+        "first_order", "nullification", "nullification_r", "group", "group_nullification", "group_size",
     ]  # fmt: skip
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
-from automl_pheno.explain.methods.compiled import compile_function, filled_up
+from automl_pheno.explain.methods.compiled import compile_function, filled_up, pull_back
 
 BATCH = 128
 
@@ -169,6 +169,14 @@ class Nullifier:
             # what stands before the tap is not needed for the output, and compiled away
             return (ops.reshape(_run(layer, rows, lambda _: changed), (-1,)),)
 
+        def effects(rows: Any, activations: Any, mean: Any) -> tuple[Any]:
+            def outputs(changed: Any) -> Any:
+                return ops.cast(ops.reshape(_run(layer, rows, lambda _: changed), (-1,)), "float32")
+
+            (slope,) = pull_back(outputs, [activations], ops.ones((BATCH,), dtype="float32"))
+            return (ops.sum(slope * (mean[None] - activations), axis=1),)
+
+        self._effects = compile_function(layer.network, effects)
         compiled = compile_function(layer.network, front)
         self.activations = np.concatenate([compiled(filled_up(part, BATCH))[0] for part in _batches(x)])[: self.n]
         self.mean = self.activations.mean(axis=0)
@@ -181,6 +189,13 @@ class Nullifier:
         wanted[nullified] = 0.0
         parts = [
             self._rest(self._blank, filled_up(part, BATCH), self.mean, wanted)[0] for part in _batches(self.activations)
+        ]
+        return np.concatenate(parts)[: self.n].astype(np.float64)
+
+    def first_order(self) -> FloatArray:
+        """Return to first order how the output changes when each filter is set to its mean, shape (n, filters)."""
+        parts = [
+            self._effects(self._blank, filled_up(part, BATCH), self.mean)[0] for part in _batches(self.activations)
         ]
         return np.concatenate(parts)[: self.n].astype(np.float64)
 

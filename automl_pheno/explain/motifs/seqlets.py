@@ -88,7 +88,8 @@ def motif_summary(
 
     See `seqlets` for the windows and `gather` for how they are gathered. A pattern is left out when it shows fewer
     than four positions, contributes against the sign of its seqlets, is hardly larger than what gathers when the
-    positions of each seqlet are in random order (`MOST_BY_CHANCE`), or repeats one before it. A quick summary; TF-MoDISco does this with more care.
+    positions of each seqlet are in random order (`MOST_BY_CHANCE`), or repeats one before it. A quick summary;
+    TF-MoDISco does this with more care.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 # ruff: noqa: I001  # a part may read what those before it found
 from automl_pheno.explain.parts.protocol import PARTS, Counterpart, NotApplicableError, Part, PartRequest
 from automl_pheno.explain.parts import motifs as _motifs  # noqa: F401
-from automl_pheno.explain.parts import modisco as _modisco  # noqa: F401
 from automl_pheno.explain.parts import filters as _filters  # noqa: F401
+from automl_pheno.explain.parts import modisco as _modisco  # noqa: F401
 from automl_pheno.explain.parts import matches as _matches  # noqa: F401
 from automl_pheno.explain.parts import mutagenesis as _mutagenesis  # noqa: F401
 from automl_pheno.explain.parts import surrogate as _surrogate  # noqa: F401

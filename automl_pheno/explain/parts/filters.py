@@ -9,11 +9,11 @@ from automl_pheno.explain.references import draw_rows
 from automl_pheno.explain.registry import NetworkLike
 from automl_pheno.predictors.curated import CuratedPredictor
 
-WORK = 4e10
-"""Multiplications for all nullified filters together."""
+WORK, MOST_WORK = 4e10, 1e11
+"""Multiplications for all nullified filters together: wanted, and allowed where few samples already cost more."""
 CELLS = 2e7
 """Activations held for each member."""
-FEWEST, MOST = 200, 1000
+FEWEST, MOST = 100, 1000
 """Training samples looked at."""
 
 
@@ -44,6 +44,7 @@ def filters(request: PartRequest) -> Part:
     work = sum(layer.filters * layer.cost for layer in layers)
     cells = max(layer.filters * layer.positions for layer in layers)
     samples = int(np.clip(min(WORK / max(work, 1), CELLS / cells), FEWEST, MOST))
+    most = int(np.clip(MOST_WORK / max(samples * max(layer.cost for layer in layers), 1) / 2, 8, 10_000))
     rows = draw_rows(len(request.training), samples, request.rng)
     training = request.training.take(rows)
     inputs, y = training.inputs, training.y
@@ -51,7 +52,7 @@ def filters(request: PartRequest) -> Part:
         inputs, y = curated.curation.inputs(inputs), curated.curation.trait(y)
     scale = float(network.y_sd) or 1.0
     x = np.asarray(network.encode(inputs), dtype=np.float32)
-    report = filter_report(layers, x, (y - float(network.y_mean)) / scale)
+    report = filter_report(layers, x, (y - float(network.y_mean)) / scale, most=most)
     table = filter_table(report)
     return Part(
         tables={"filters": table},
@@ -61,6 +62,7 @@ def filters(request: PartRequest) -> Part:
             "members": len(layers),
             "filters": len(report.filters),
             "silent": report.silent,
+            "filters_nullified": int(table["nullification"].notna().sum()),
             "groups": int(table["group"].nunique()),
             "training_samples": len(rows),
             "r2": report.r2,

@@ -110,8 +110,8 @@ def _threshold_facts(threshold: Threshold | None, why_not: str) -> dict[str, Any
         "how": (
             "the same configuration trained on the real variants followed by decoys of them, made anew for each refit; "
             "decoys keep calls, LD and how much of a variant runs in families, but not which samples carry it; share "
-            "of false ones = blocks x share of decoys at or above (beyond their largest tenth, an exponential tail) / "
-            "real blocks at or above"
+            "of false ones = blocks x share of decoys at or above (beyond their largest tenth by an exponential tail) "
+            "/ real blocks at or above"
         ),
     }
 
