@@ -149,8 +149,12 @@ def motif_places_picture(places: pd.DataFrame, motifs: pd.DataFrame, length: int
             ordered = ordered[ordered["positional"].astype(bool)]
     shown = [row for row in ordered.to_dict("records") if (places["motif"] == row["motif"]).any()][:PANELS]
     bound = known and any(bool(row["positional"]) for row in shown)
-    how = "What the motif contributes in all sequences together by where its middle lies, counted from the last base of "
-    how += "the sequence (0). A sharp peak is a motif that matters at a fixed distance, as a TATA box does from the start "
+    how = (
+        "What the motif contributes in all sequences together by where its middle lies, counted from the last base of "
+    )
+    how += (
+        "the sequence (0). A sharp peak is a motif that matters at a fixed distance, as a TATA box does from the start "
+    )
     how += "site; dotted: that distance"
     how += "; only motifs that are bound to a place are drawn." if bound else "."
     if known and not bound:

@@ -13,11 +13,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from automl_pheno.errors import StudyError
+from automl_pheno.explain.logo import draw_logo
 from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.report import FIGURES, RunFiles, read_run, write, write_figures, write_summary
 from automl_pheno.report.explanation_figures import window
-from automl_pheno.explain.logo import draw_logo
 from automl_pheno.report.picture import PictureMaker, render
 from automl_pheno.report.prediction_figures import calibration_slope
 from automl_pheno.report.run_page import report_page
