@@ -102,6 +102,8 @@ def blocks(explanation: ExplanationFiles) -> Iterator[Markup]:
     if facts.get("how"):
         yield html.tag("p", f"{str(facts['how'])[:1].upper()}{str(facts['how'])[1:].rstrip('.')}.")
     shown = table.sort_values("mean_abs", ascending=False, kind="stable").head(MOST)
+    if (shown["start"] < 0).all():  # variants without a map
+        shown = shown.drop(columns=["start", "end"])
     columns = {"lead": _text, "chromosome": _text, "start": _whole, "end": _whole, "n_variants": _whole,
                "mean_abs": _number, "mean_signed": _number, "association_p": _small, "decoy_q": _small,
                "used": _yes}  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -21,8 +18,9 @@ from automl_pheno.space.size import channels
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 FEW, MANY = 2, 100
 WIDTHS = {"sequence": (64, 80, 101), "genotype": (96, 150, 203)}
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}
 TOLERANCE = 1e-4
+TWICE = {"mlp", "cnn_global"}
+"""Spaces of which a few configurations are run on the other backend as well; `slow` tests run all of them."""
 
 
 def encoded(config: ModelConfig, n: int, width: int, seed: int) -> np.ndarray:
@@ -59,12 +57,17 @@ def error(config: ModelConfig, width: int, seed: int) -> float:
     pytest.fail(f"no random weights make the output vary: {config}")
 
 
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.backend) if path.stem in TWICE else path for path in SPACES],
+    ids=lambda path: path.stem,
+)
 def test_a_few_configurations_of_each_space_are_complete(path: Path) -> None:
     for seed, (config, width) in enumerate(drawn(path, FEW)):
         assert error(config, width, seed) <= TOLERANCE, config
 
 
+@pytest.mark.backend
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -77,6 +80,7 @@ def test_many_configurations_of_each_space_are_complete(path: Path, record_prope
     record_property("max_delta_by_spread", max(errors))
 
 
+@pytest.mark.backend
 def test_an_ensemble_is_complete_and_the_mean_of_its_members() -> None:
     config, width = drawn(SPACES[0], 1)[0]
     members = [build(config, width) for _ in range(2)]
@@ -84,30 +88,3 @@ def test_an_ensemble_is_complete_and_the_mean_of_its_members() -> None:
         randomize(member, seed)
     model = average(members)
     assert worst_delta(model, encoded(config, 3, width, 0), encoded(config, 4, width, 1)) <= TOLERANCE
-
-
-def on_the_other_backend(*words: str) -> None:
-    other = OTHER[keras.backend.backend()]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *words],
-        env={**os.environ, "KERAS_BACKEND": other, "JAX_PLATFORMS": "cpu", "AUTOML_PHENO_OTHER_BACKEND": "1"},
-        capture_output=True, text=True, timeout=2900, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-
-
-HERE = pytest.mark.skipif("AUTOML_PHENO_OTHER_BACKEND" in os.environ, reason="this is the other backend")
-
-
-@HERE
-def test_the_spaces_are_complete_on_the_other_backend_too() -> None:
-    on_the_other_backend(__file__, "-k", "ensemble or (few and (mlp or genotype or global))")
-
-
-@HERE
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-def test_many_configurations_and_every_layer_are_complete_on_the_other_backend_too() -> None:
-    on_the_other_backend(__file__, "-m", "slow", "-k", "many")
-    on_the_other_backend(str(Path(__file__).with_name("test_deeplift_layers.py")), "-m", "slow or not slow")

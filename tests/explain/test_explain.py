@@ -140,12 +140,12 @@ def test_expected_gradients_finds_the_motif_and_reports_its_error() -> None:
 
 def test_a_layer_without_a_rule_falls_back_and_says_so() -> None:
     inputs = keras.Input((LENGTH, 4))
-    z = layers.Softmax(name="shares")(layers.Dense(3)(layers.Flatten()(inputs)))
+    z = layers.GRU(3, name="shares")(inputs)
     predictor = Network(keras.Model(inputs, layers.Dense(1)(z)))
     sequences = random_sequences(4, 0)
     found = explain(predictor, sequences, sequences, rng=rng(), n_references=3)
     assert found.method == "expected_gradients"
-    assert "'shares' (Softmax)" in found.manifest["fallback_from"][0]
+    assert "'shares' (GRU)" in found.manifest["fallback_from"][0]
     with pytest.raises(UnsupportedLayerError, match="shares"):
         explain(predictor, sequences, sequences, method="deeplift", rng=rng())
 

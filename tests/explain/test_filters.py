@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pandas as pd
@@ -25,8 +20,8 @@ from automl_pheno.explain.parts.protocol import NotApplicableError, PartRequest
 from automl_pheno.networks import average
 from automl_pheno.predictors.mean import Mean
 
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}
 TATA, BOX = "TATAAA", "GCCACG"
+pytestmark = pytest.mark.backend
 LENGTH = 40
 
 
@@ -217,18 +212,3 @@ def test_a_sequential_network_is_read_too() -> None:
     (layer,) = first_layers(model)
     x = one_hot(sequences(20)[0])
     np.testing.assert_allclose(Nullifier(layer, x).outputs([]), np.asarray(model(x))[:, 0], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.skipif("AUTOML_PHENO_OTHER_BACKEND" in os.environ, reason="this is the other backend")
-def test_all_this_holds_on_the_other_backend_too() -> None:
-    other = OTHER[keras.backend.backend()]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", str(Path(__file__))],
-        env={**os.environ, "KERAS_BACKEND": other, "JAX_PLATFORMS": "cpu", "AUTOML_PHENO_OTHER_BACKEND": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pandas as pd
@@ -21,7 +16,6 @@ from automl_pheno.explain.registry import ExplainRequest
 
 LENGTH, VARIANTS = 20, 30
 GRADIENTS = ("expected_gradients", "integrated_gradients", "gradient_x_input", "smoothgrad")
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}
 
 
 class Network:
@@ -79,6 +73,7 @@ def ask(method: str, network: Network, inputs: Inputs, background: Inputs) -> Co
     return EXPLAINERS[method](request)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("method", ["integrated_gradients", "gradient_x_input", "smoothgrad"])
 def test_a_linear_network_of_sequences_gives_effects_less_their_mean(method: str) -> None:
     network, effects = linear(LENGTH, 4)
@@ -180,15 +175,3 @@ def test_a_predictor_that_is_no_network_is_refused(method: str) -> None:
     )  # fmt: skip
     with pytest.raises(ExplainError, match="'forest'"):
         EXPLAINERS[method](request)
-
-
-@pytest.mark.skipif("AUTOML_PHENO_OTHER_BACKEND" in os.environ, reason="this is the other backend")
-def test_the_closed_forms_hold_on_the_other_backend_too() -> None:
-    words = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", "linear_network_of_sequences", __file__]
-    other = {"KERAS_BACKEND": OTHER[keras.backend.backend()], "AUTOML_PHENO_OTHER_BACKEND": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words], env={**os.environ, **other, "JAX_PLATFORMS": "cpu"},
-        capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "3 passed" in done.stdout

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -33,7 +29,6 @@ from automl_pheno.explain.interactions.squares import Table
 from automl_pheno.explain.registry import ExplainError
 from automl_pheno.explain.scoring import score_function
 
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}
 MOTIFS = {1: "TGACTCA", 2: "GGATAAG", 3: "CACGTGC"}
 LENGTH = 60
 
@@ -134,6 +129,7 @@ def test_two_motifs_and_room_are_needed() -> None:
             interactions_of_motifs(predictor, predictor.predict, motifs, samples, rng=rng())
 
 
+@pytest.mark.backend
 def test_the_gradient_of_a_network_gives_rows_of_exact_interactions() -> None:
     """The network is x_3 x_11 times 0.5 plus a sum: linear in each variant, so that the gradient tells all."""
     p = 20
@@ -171,6 +167,7 @@ def test_the_gradient_of_a_network_gives_rows_of_exact_interactions() -> None:
     np.testing.assert_allclose(exact.signed, [1.0, 0.0], atol=1e-4)
 
 
+@pytest.mark.backend
 def test_attributions_of_motifs_rise_beside_each_other() -> None:
     """Two filters see one motif each; a unit behind them opens only when both are there."""
     inputs = keras.Input((LENGTH, 4))
@@ -192,20 +189,3 @@ def test_attributions_of_motifs_rise_beside_each_other() -> None:
     assert first["interaction"] == pytest.approx(2.0)
     assert first["attribution_interaction"] == pytest.approx(1.0, abs=0.3)  # DeepLIFT shares it between the two
     np.testing.assert_allclose(found.table["attribution_interaction"][1:], 0.0, atol=0.1)
-
-
-@pytest.mark.skipif("AUTOML_PHENO_OTHER_BACKEND" in os.environ, reason="this is the other backend")
-def test_networks_give_the_same_on_the_other_backend() -> None:
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider",
-            "-k", "rows_of_exact or beside_each_other", __file__,
-        ],
-        env={
-            **os.environ, "KERAS_BACKEND": OTHER[keras.backend.backend()], "JAX_PLATFORMS": "cpu",
-            "AUTOML_PHENO_OTHER_BACKEND": "1",
-        },
-        capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "2 passed" in done.stdout

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -24,7 +21,6 @@ from automl_pheno.predictors import PREDICTORS
 from automl_pheno.predictors.curated import CuratedPredictor
 
 SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -101,7 +97,10 @@ MODELS = {
 LOCAL = {"wider than the sequence": 0, "activation inside": 0, "residual": 0, "no convolution": 2, "ensemble": 20}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.backend) if name in ("strides", "ensemble") else name for name in MODELS],
+)
 def test_compiled_mutants_equal_brute_force(name: str) -> None:
     """Any values at any position, also real ones; the number of samples fills no call."""
     model = MODELS[name]()
@@ -177,6 +176,7 @@ def brute_force(predictor: Network | Linear, inputs: Inputs) -> tuple[np.ndarray
     return found[:, :, :4], found[:, :, 4]
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("inputs", [sequences(2, 40), odd_sequences(40)], ids=["plain", "ambiguous and padded"])
 def test_saturation_of_a_network_equals_brute_force(inputs: Inputs) -> None:
     predictor = Network(MODELS["flat"]())
@@ -330,26 +330,6 @@ def test_dosages_need_genotypes_and_candidates_of_their_width() -> None:
         dosage_effects(Linear(np.zeros((2, 4))), sequences(2, 2))
     with pytest.raises(ExplainError, match="shape"):
         change_dosages(fitted("gblup", genotypes(30, 12)), genotypes(3, 12), np.zeros((1, 4)))
-
-
-@pytest.mark.skipif(os.environ.get("AUTOML_PHENO_ON_OTHER_BACKEND") == "1", reason="this is the other backend")
-def test_all_of_this_holds_on_the_other_backend_too() -> None:
-    """Keras chooses its backend once a process, so the other one needs a process of its own."""
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider",
-            "-k", "strides or ensemble or of_a_network", __file__,
-        ],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": OTHER[keras.backend.backend()],
-            "JAX_PLATFORMS": "cpu",
-            "AUTOML_PHENO_ON_OTHER_BACKEND": "1",
-        },
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=280, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "4 passed" in done.stdout
 
 
 @pytest.mark.slow
