@@ -92,6 +92,19 @@ def test_the_splits_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_explain_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / "explain.md"
+    for words in commands(page):
+        assert main(words) == 0, words
+    for number, code in enumerate(blocks(page, "python")):
+        exec(compile(code, f"explain.md:{number}", "exec"), {})
+    assert Path("studies/explained/report.html").is_file()
+
+
+@pytest.mark.slow
 def test_the_curation_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its study file as it stands, but with fewer trials."""
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")

@@ -19,7 +19,7 @@ SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 FEW, MANY = 2, 100
 WIDTHS = {"sequence": (64, 80, 101), "genotype": (96, 150, 203)}
 TOLERANCE = 1e-4
-TWICE = {"mlp", "cnn_global"}
+TWICE = {"cnn_small"}
 """Spaces of which a few configurations are run on the other backend as well; `slow` tests run all of them."""
 
 

@@ -132,7 +132,8 @@ def test_jaspar_is_read_as_its_own_reader_reads_it() -> None:
     database.conn.close()
 
 
-@pytest.mark.timeout(900)  # memelite compiles for minutes when it runs for the first time on a machine
+@pytest.mark.slow  # memelite compiles for a minute when it runs for the first time on a machine
+@pytest.mark.timeout(900)
 def test_known_motifs_are_matched_and_random_ones_are_not() -> None:
     pytest.importorskip("memelite")
     pytest.importorskip("pyjaspar")

@@ -149,6 +149,7 @@ def test_regimes_balance_or_hold_out_populations():
     assert not set(populations[across.test]) & set(populations[across.development])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_promoters_are_proven_free_of_similar_pairs(data_folder):
     data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "proto_enrichment")
@@ -157,6 +158,7 @@ def test_promoters_are_proven_free_of_similar_pairs(data_folder):
     assert made.card["audit"]["certificate"]["leaking"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_what_the_audit_has_purged_stands_on_the_card(data_folder):
     data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "leaf_enrichment")
