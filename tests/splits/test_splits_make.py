@@ -283,6 +283,7 @@ def test_wheat_keeps_the_published_folds(data_folder):
     assert card["shared"] == {"ids": 0, "groups": 0, "genotypes": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_jores_by_chromosome(data_folder):
     data = drop_missing(read_dataset(data_folder / "jores_promoters" / "promoters.csv.gz"), "leaf_enrichment")

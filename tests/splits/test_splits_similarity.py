@@ -229,6 +229,7 @@ def test_one_or_two_sequences(n):
     assert len(found.pairs) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_jores_promoters_have_the_near_copies_of_the_readme(data_folder):
     table = pd.read_csv(data_folder / "jores_promoters" / "promoters.csv.gz", usecols=["sequence"])
