@@ -241,6 +241,8 @@ def cautions(run: RunFiles) -> Iterator[str]:
             "The interval is for new samples drawn as these were. It says nothing about other populations, "
             "environments, assays or species."
         )
+        if run.final.get("interval_note"):
+            yield str(run.final["interval_note"])
         r = run.final["winner"]["test"].get("pearson_r")
         if r is not None and r < WEAK:
             yield f"The winner predicts weakly (test r = {number(r)}): what it uses may be chance."

@@ -31,6 +31,8 @@ from automl_pheno.study.worker import REFIT
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
+FEWEST_GROUPS = 8
+"""With fewer groups of test samples whole groups cannot be resampled: of one group every resample is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +193,17 @@ def _test(plan: FinalPlan, path: Path, entries: Sequence[_Finalist], winner: _Fi
     fitted = [entry for entry in entries if entry.fitted]
     split = read_split(path / SPLIT)
     n_test = len(split.test)
-    comparison = None
+    comparison, interval_note = None, ""
     if n_test >= FEWEST_TESTED:
         sealed = load_dataset(path / SEALED)
         y, groups = sealed.y(plan.trait), split.group[split.test]
-        clusters = groups if len(np.unique(groups)) < len(groups) else None
+        n_groups = len(np.unique(groups))
+        clusters = groups if FEWEST_GROUPS <= n_groups < n_test else None
+        if n_groups < min(FEWEST_GROUPS, n_test):
+            interval_note = (
+                f"The {n_test:,} test samples are of {n_groups} group{'s' if n_groups > 1 else ''}, too few to draw "
+                "groups anew: the intervals take samples as independent, so they are too narrow."
+            )
         for entry in fitted:
             entry.scores = score(y, entry.predictions)
             rng = generator(plan.seed, "bootstrap", entry.record.name)
@@ -217,6 +225,7 @@ def _test(plan: FinalPlan, path: Path, entries: Sequence[_Finalist], winner: _Fi
         "winner": _describe(winner, plan.metric),
         "comparison": comparison,
         "finalists": [_describe(entry, plan.metric) for entry in entries],
+        "interval_note": interval_note,
         "note": "" if n_test >= FEWEST_TESTED else f"{n_test} test samples are too few, so nothing was tested",
     }
 

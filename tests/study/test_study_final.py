@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn.metrics import r2_score
 
 from automl_pheno.data import Dataset, Inputs, save_dataset
 from automl_pheno.errors import StudyError
-from automl_pheno.splits import Split, write_split
+from automl_pheno.splits import Split, read_split, write_split
 from automl_pheno.study.executor import InProcess
 from automl_pheno.study.final import FinalPlan, choose_finalists, comparison_sentence, run_final
 from automl_pheno.study.progress import Silent
@@ -140,3 +141,15 @@ def test_the_comparison_in_words(metric, difference, low, high, word):
     sentence = comparison_sentence("cnn-3", "rkhs", metric, difference, low, high)
     assert sentence.startswith(f"The network cnn-3 is {word} than RKHS: difference in ")
     assert sentence.endswith(f" {difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f}).")
+
+
+@pytest.mark.parametrize(("groups", "said"), [(1, "of 1 group,"), (4, "of 4 groups,"), (20, "")])
+def test_few_groups_of_test_samples_do_not_make_a_certain_interval(folder, groups, said):
+    split = read_split(folder.path / "split.csv")
+    group = np.where(split.set == "test", np.arange(len(split.set)) % groups, 100 + np.arange(len(split.set)))
+    write_split(replace(split, group=group), folder.path / "split.csv")
+    folder.append(network(0, 0.6, 2.0))
+    final = test(folder)
+    assert final["winner"]["high"] - final["winner"]["low"] > 0.1
+    assert said in final["interval_note"]
+    assert bool(said) == bool(final["interval_note"])
