@@ -15,6 +15,8 @@ from automl_pheno.report.style import BASELINE, INK, MANY_POINTS, NETWORK, QUIET
 
 LABELLED = 6
 BLOCKS = 30
+_MOST_UNPLACED = 0.05
+"""With a larger share of variants without a position the map is no map."""
 _FAR = 0.02
 
 
@@ -93,9 +95,14 @@ def _along(axes: Any, table: pd.DataFrame, *more: Any) -> tuple[FloatArray, str]
     """Return the place of each variant and the axis' label; chromosomes stand one after another, shaded in turn."""
     names = table["chromosome"].astype(str)
     position = pd.to_numeric(table["position"], errors="coerce").fillna(-1).to_numpy(dtype=np.float64)
-    if (position < 0).any() or (names == "").any():
+    unplaced = position < 0
+    if unplaced.mean() > _MOST_UNPLACED or (names == "").any():
         return np.arange(1, len(table) + 1, dtype=np.float64), "variant, in the order of the file (no map)"
     order = list(dict.fromkeys(names))
+    for name in order:  # at the start of their chromosome, which is all that is known of them
+        inside = (names == name).to_numpy()
+        position[inside & unplaced] = position[inside & ~unplaced].min(initial=np.inf)
+    position[~np.isfinite(position)] = 0.0
     spans = {name: position[(names == name).to_numpy()] for name in order}
     gap = _FAR * float(sum(np.ptp(span) for span in spans.values()))
     places, start = np.zeros(len(table)), 0.0
@@ -152,10 +159,12 @@ def _blocks(run: RunFiles) -> Picture | None:
     table = None if explanation is None else explanation.table("blocks")
     if explanation is None or table is None:
         return None
-    return blocks_picture(table, explanation.unit, dict(explanation.facts("loci")))
+    return blocks_picture(table, explanation.unit, dict(explanation.facts("loci")), explanation.table("decoys"))
 
 
-def blocks_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> Picture:
+def blocks_picture(
+    table: pd.DataFrame, unit: str, facts: dict[str, Any], decoys: pd.DataFrame | None = None
+) -> Picture:
     """Return the LD blocks with the largest contributions as bars, with the threshold of decoys.
 
     Parameters
@@ -163,7 +172,10 @@ def blocks_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> Pic
     table
         ``blocks.csv``.
     facts
-        ``threshold``, on the scale of the bars, and ``fdr``, where decoys were used.
+        ``threshold`` and ``fdr``, where decoys were used.
+    decoys
+        ``decoys.csv``: what each block contributes in the model that is trained beside decoys, to which the threshold
+        belongs.
     """
     shown = table.sort_values("mean_abs", ascending=False, kind="stable").head(BLOCKS).iloc[::-1]
     used = (shown["used"].astype(str) == "True").to_numpy() if "used" in shown else np.zeros(len(shown), dtype=bool)
@@ -172,8 +184,8 @@ def blocks_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> Pic
     how += "contributes most. "
     if threshold is not None:
         rate = f", false discovery rate {float(facts['fdr']):.0%}" if facts.get("fdr") is not None else ""
-        how += f"Dashed: what decoys that cannot matter do not reach{rate}; orange blocks pass it: loci used by the "
-        how += "model. "
+        how += "Diamonds: the same in refits beside decoys that cannot matter; dashed: what decoys do not reach there"
+        how += f"{rate}. Orange blocks pass it: loci used by the model. "
     elif used.any():
         how += "Orange: blocks that pass the test against decoys that cannot matter. "
     how += "A long block may add up many small contributions."
@@ -182,6 +194,9 @@ def blocks_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> Pic
     axes.barh(range(len(shown)), shown["mean_abs"], color=np.where(used, BASELINE, NETWORK).tolist(), height=0.72)
     axes.set_yticks(range(len(shown)), [_block_name(row) for row in shown.to_dict("records")], fontsize=SMALL - 1)
     axes.set_ylim(-0.7, len(shown) - 0.3)
+    if threshold is not None and decoys is not None:
+        beside = shown["block"].astype(str).map(decoys.set_index(decoys["block"].astype(str))["mean_abs"])
+        axes.plot(beside, range(len(shown)), "D", ms=4, mfc="white", mec=INK, mew=0.9, ls="none")
     if threshold is not None and np.isfinite(float(threshold)):
         axes.axvline(float(threshold), color=INK, ls="--", lw=1.2)
         axes.text(float(threshold), len(shown) - 0.3, " decoys", fontsize=SMALL, va="bottom", color=INK)
