@@ -194,7 +194,8 @@ def _variant_parts(
     blocks["decoy_q"] = np.where(blocks["mean_abs"] > 0.3, 0.01, 0.8)
     blocks["used"] = blocks["mean_abs"] > 0.3
     save(blocks.reset_index(), folder / "blocks.csv")
-    save(pd.DataFrame({"block": blocks.index, "real": blocks["mean_abs"], "decoy": 0.02}), folder / "decoys.csv")
+    beside = {"block": blocks.index, "mean_abs": blocks["mean_abs"], "decoy_mean_abs": 0.02}
+    save(pd.DataFrame(beside), folder / "decoys.csv")
     half = rng.normal(0, 0.1, p)
     save(table[["id", "chromosome", "position"]].assign(
         effect_0=-half, effect_1=0.02, effect_2=half, additive=half, dominance=0.02),
