@@ -125,6 +125,7 @@ class Best:
     trait: str
     variants: pd.DataFrame | None = None
     _loaded: list[Predictor] = field(default_factory=list, repr=False)
+    _development: list[Dataset] = field(default_factory=list, repr=False)
 
     @property
     def predictor(self) -> Predictor:
@@ -219,12 +220,15 @@ class Best:
         StudyError
             They do not lie beside the predictor.
         """
+        if self._development:
+            return self._development[0]
         folder = self.path.resolve().parent
         file = next((place / DEVELOPMENT for place in (folder, folder.parent) if (place / DEVELOPMENT).is_file()), None)
         if file is None:
             msg = f"{folder / DEVELOPMENT}: is missing; an explanation compares with the development samples of the run"
             raise StudyError(msg)
-        return load_dataset(file)
+        self._development.append(load_dataset(file))
+        return self._development[0]
 
     def samples(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
         """Return `data` as the winner reads it, with ids and notes on what was matched.

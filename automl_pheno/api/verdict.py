@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from automl_pheno.study.final import WEAK
 from automl_pheno.study.run_folder import BEST, FINAL, FINALISTS
-
-WEAK = 0.3
-"""Below this Pearson r on the test set an explanation is of little worth."""
 
 
 def warnings_of(folder: Path) -> tuple[str, ...]:

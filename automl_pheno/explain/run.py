@@ -21,6 +21,7 @@ from automl_pheno.explain.registry import (
     LinearLike,
     NetworkLike,
 )
+from automl_pheno.explain.scoring import inner_predictor
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
@@ -84,7 +85,7 @@ def explain(
     names = np.arange(len(inputs)).astype(str) if ids is None else np.asarray(ids, dtype=str)
     asked = inputs.take(rows)
     request = ExplainRequest(
-        predictor=predictor.inner if isinstance(predictor, CuratedPredictor) else predictor,
+        predictor=inner_predictor(predictor),
         inputs=asked if curation is None else curation.inputs(asked),
         background=background if curation is None else curation.inputs(background),
         rng=rng,

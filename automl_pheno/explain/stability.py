@@ -15,7 +15,7 @@ from automl_pheno.data.dataset import Examples, FloatArray, Inputs, IntArray
 from automl_pheno.explain.attribution import Attribution
 from automl_pheno.explain.registry import ExplainError, NetworkLike
 from automl_pheno.explain.run import explain
-from automl_pheno.explain.scoring import score_function
+from automl_pheno.explain.scoring import inner_predictor, score_function
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
@@ -57,7 +57,7 @@ def members_of(predictor: Predictor) -> list[Predictor]:
     Those of a `CuratedPredictor` keep its curation. They differ by their start and the order of their batches, as
     refits of the winner do.
     """
-    inner = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+    inner = inner_predictor(predictor)
     if not isinstance(inner, NetworkLike):
         return []
     import keras

@@ -9,12 +9,11 @@ import pandas as pd
 
 from automl_pheno.report.motif_figures import matched_names
 from automl_pheno.report.read import ExplanationFiles, RunFiles
+from automl_pheno.study.final import WEAK
 
 TOP = 8
 FEW = 4
 EXACT = 1e-4
-WEAK = 0.3
-"""Below this test correlation an explanation is of little worth."""
 ALIKE = 0.8
 """From this rank correlation on two rankings are called alike."""
 _CURVED = 0.5

@@ -31,6 +31,8 @@ from automl_pheno.study.worker import REFIT
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
+WEAK = 0.3
+"""Below this Pearson r on the test set an explanation is of little worth."""
 FEWEST_GROUPS = 8
 """With fewer groups of test samples whole groups cannot be resampled: of one group every resample is the same."""
 

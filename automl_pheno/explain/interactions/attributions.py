@@ -13,6 +13,7 @@ from automl_pheno.explain.interactions.places import Places
 from automl_pheno.explain.methods.compiled import compile_gradient, in_batches
 from automl_pheno.explain.methods.deeplift import deeplift_multipliers
 from automl_pheno.explain.registry import NetworkLike
+from automl_pheno.explain.scoring import inner_predictor
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
@@ -77,7 +78,7 @@ class NetworkGradient:
 def network_gradient(predictor: Predictor) -> NetworkGradient | None:
     """Return the gradient of a network, also behind a curation; None for other predictors."""
     curation = predictor.curation if isinstance(predictor, CuratedPredictor) else None
-    inner = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+    inner = inner_predictor(predictor)
     return NetworkGradient(inner, curation) if isinstance(inner, NetworkLike) else None
 
 

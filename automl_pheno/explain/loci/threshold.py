@@ -12,7 +12,7 @@ import numpy.typing as npt
 from automl_pheno.data.dataset import Examples, FloatArray, IntArray
 from automl_pheno.explain.loci.decoys import learn_decoys, with_decoys
 from automl_pheno.explain.run import explain
-from automl_pheno.predictors.curated import CuratedPredictor
+from automl_pheno.explain.scoring import inner_predictor
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.progress import ticking
 
@@ -146,7 +146,7 @@ class _Ensemble(Protocol):
 
 def _single(predictor: Predictor) -> Predictor:
     """Return the unfitted predictor with one member: the refits are averaged as it is."""
-    inner = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
+    inner = inner_predictor(predictor)
     if isinstance(inner, _Ensemble):
         inner.members = 1
     return predictor

@@ -14,8 +14,8 @@ from automl_pheno.explain.loci.blocks import ld_blocks
 from automl_pheno.explain.parts.protocol import PARTS, NotApplicableError, Part, PartRequest
 from automl_pheno.explain.references import is_aligned
 from automl_pheno.explain.registry import LinearLike, NetworkLike
+from automl_pheno.explain.scoring import inner_predictor
 from automl_pheno.predictors.curated import CuratedPredictor
-from automl_pheno.predictors.protocol import Predictor
 
 BACKGROUNDS, BACKGROUNDS_OF_WIDE = 40, 24
 WIDE = 2000
@@ -82,13 +82,8 @@ def find_interactions(request: PartRequest) -> Part:
     )
 
 
-def _inner(request: PartRequest) -> Predictor:
-    predictor = request.predictor
-    return predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
-
-
 def _refuse_additive(request: PartRequest) -> None:
-    inner = _inner(request)
+    inner = inner_predictor(request.predictor)
     if inner.kind == "mean" or (isinstance(inner, LinearLike) and inner.linear_effects() is not None):
         msg = f"effects in a predictor of kind {inner.kind!r} add up by its form: every interaction is 0"
         raise NotApplicableError(msg)
@@ -136,7 +131,7 @@ def _genotypes(request: PartRequest) -> Places:
 
 def _share(request: PartRequest) -> float:
     """Return the share of the full work that is done, at most 1; of other predictors than networks less when large."""
-    if isinstance(_inner(request), NetworkLike):
+    if isinstance(inner_predictor(request.predictor), NetworkLike):
         return 1.0
     training = request.training
     return min(1.0, WORK / (PREDICTIONS * len(training) * training.inputs.width))
