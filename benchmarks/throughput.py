@@ -72,9 +72,9 @@ def load(data: str) -> tuple[Any, str]:
 def ours(folder: Path) -> float:
     """Run the list as a study; return seconds."""
     from automl_pheno.study.config import make_study
-    from automl_pheno.study.samplers import make_sampler
+    from automl_pheno.study.engines.optuna import make_sampler
     from automl_pheno.study.search import run_search
-    from automl_pheno.study.storage import open_study
+    from automl_pheno.study.storage.journal import open_study
 
     plan = json.loads((folder / "list.json").read_text())
     dataset, trait = load(plan["data"])

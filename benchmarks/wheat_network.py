@@ -37,8 +37,8 @@ def search(space_file: Path, examples: Any, trials: int, seed: int) -> tuple[Any
     from automl_pheno.predictors.network import NetworkPredictor
     from automl_pheno.space import default_values, from_optuna, load_space, sample
     from automl_pheno.splits import Split
-    from automl_pheno.study.pruners import Steps, make_pruner
-    from automl_pheno.study.samplers import make_sampler
+    from automl_pheno.study.engines.optuna import make_sampler
+    from automl_pheno.study.engines.pruners import Steps, make_pruner
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = load_space(space_file)

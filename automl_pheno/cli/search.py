@@ -56,8 +56,15 @@ def search(
     workers: Annotated[
         str | None, typer.Option("--workers", metavar="auto|N", help="Trials at a time.", show_default=False)
     ] = None,
+    slots_per_gpu: Annotated[
+        int | None, typer.Option("--slots-per-gpu", help="Trials at a time on one GPU.", show_default=False)
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.", show_default=False)
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", help="Database that several searches share: postgresql://…", show_default=False),
     ] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", help="What proposes networks, e.g. optuna/tpe.", show_default=False)
@@ -77,6 +84,10 @@ def search(
     ] = None,
     seed: Seed = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Explain the winner.")] = True,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve the dashboard on 127.0.0.1 while the search runs.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the dashboard.")] = 8080,
 ) -> None:
     """Search networks and compare them with baselines.
 
@@ -107,7 +118,9 @@ def search(
         trials=trials,
         time_limit=time_limit,
         workers=int(workers) if workers is not None and workers.isdecimal() else workers,
+        slots_per_gpu=slots_per_gpu,
         scheduler=scheduler,
+        storage=storage,
         engine=engine,
         pruner=pruner,
         baselines=None if baselines is None else baselines.split(","),

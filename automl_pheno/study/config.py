@@ -17,11 +17,13 @@ from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.space.document import Located, Problems, decode, parse_document
 from automl_pheno.splits.config import SplitConfig
-from automl_pheno.study.pruners import DEFAULT_PRUNER, PRUNERS
-from automl_pheno.study.samplers import DEFAULT_ENGINE, ENGINES, engine_name
+from automl_pheno.study.engines import DEFAULT_ENGINE, DEFAULT_PRUNER, ENGINES, PRUNERS, engine_name
+from automl_pheno.study.slots.config import ClusterConfig
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i)?)?B?", re.IGNORECASE)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+]*://")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -70,12 +72,23 @@ class StudyConfig(_Frozen):
         default="auto",
         description="Slots: auto is one a GPU, or else one a physical core; 0 trains in the same process.",
     )
+    slots_per_gpu: int = Field(
+        default=1, ge=1, le=64, description="Trials at a time on one GPU, each with its share of the GPU's memory."
+    )
     scheduler: str | None = Field(default=None, description="Address of a running Dask scheduler, tcp://HOST:PORT.")
+    cluster: ClusterConfig | None = Field(default=None, description="Jobs of a batch system as slots; see its fields.")
+    storage: str | None = Field(
+        default=None,
+        description="URL of a database that several supervisors share, postgresql://…; left out: a journal file.",
+    )
     engine: str = Field(default=DEFAULT_ENGINE, description="What proposes configurations.")
     pruner: str = Field(default=DEFAULT_PRUNER, description="What gives up hopeless trials.")
     finalists: int = Field(default=3, ge=1, le=100, description="Best networks that are refitted and tested.")
     members: int = Field(default=3, ge=1, le=100, description="Trainings of each finalist; their mean predicts.")
     max_weights: int | None = Field(default=None, ge=1, description="Larger networks are infeasible.")
+    max_memory: int | None = Field(
+        default=None, ge=1, description="Networks whose training needs more are infeasible; 4GiB, 500MB or bytes."
+    )
     backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Of Keras.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Of everything random in the search.")
 
@@ -99,6 +112,19 @@ class StudyConfig(_Frozen):
     @classmethod
     def _seconds(cls, value: object) -> object:
         return parse_duration(value) if isinstance(value, str) else value
+
+    @field_validator("max_memory", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return parse_bytes(value) if isinstance(value, str) else value
+
+    @field_validator("storage")
+    @classmethod
+    def _url(cls, url: str | None) -> str | None:
+        if url is not None and not _URL.match(url):
+            msg = f"must be the URL of a database, postgresql://USER@HOST/NAME, got {url!r}"
+            raise ValueError(msg)
+        return url
 
     @field_validator("metric")
     @classmethod
@@ -131,6 +157,14 @@ class StudyConfig(_Frozen):
     def _consistent(self) -> Self:
         if self.pruner == "wilcoxon" and self.split.method != "kfold" and self.split.fold_column is None:
             msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
+            raise ValueError(msg)
+        if self.scheduler is not None and self.cluster is not None:
+            msg = "scheduler: and cluster: name two places for the slots; give one"
+            raise ValueError(msg)
+        if self.storage is not None and self.engine.startswith("keras-tuner/"):
+            msg = (
+                f"engine {self.engine} keeps its state in one process and cannot share a storage; leave it out"
+            )
             raise ValueError(msg)
         if self.trials == 0 and self.baselines == ():
             msg = "trials: 0 and no baselines leave nothing to do"
@@ -166,6 +200,23 @@ def parse_duration(text: str) -> float:
         msg = f"a duration is a number of seconds or like 90s, 30m, 2h or 1h30m, got {text!r}"
         raise ValueError(msg)
     return sum(float(number) * _UNITS[unit] for number, unit in found)
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes of ``4GiB``, ``500MB`` or ``1000``.
+
+    Raises
+    ------
+    ValueError
+        It is not a size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        msg = f"a size is a number of bytes or like 500MB, 4GB or 4GiB, got {text!r}"
+        raise ValueError(msg)
+    number, prefix, binary = found.groups()
+    base = 1024 if binary else 1000
+    return int(float(number) * base ** (" KMGT".index(prefix.upper()) if prefix else 0))
 
 
 def is_study(path: str | Path) -> bool:
@@ -272,6 +323,7 @@ def _keys_at(path: list[str]) -> list[str]:
         ("data",): DataConfig,
         ("split",): SplitConfig,
         ("curation",): CurationConfig,
+        ("cluster",): ClusterConfig,
     }
     model = models.get(tuple(path), StudyConfig)
     return [item.alias or name for name, item in model.model_fields.items()]

@@ -20,7 +20,7 @@ from automl_pheno.rng import generator
 from automl_pheno.splits import Split, read_split
 from automl_pheno.study.baselines import BASELINES
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
-from automl_pheno.study.worker import Report
+from automl_pheno.study.slots.worker import Report
 
 
 def evaluate(task: Mapping[str, Any], report: Report) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.metrics import METRICS, bootstrap_difference, bootstrap_interval, score
 from automl_pheno.rng import derive_seed, generator
 from automl_pheno.splits import read_split
-from automl_pheno.study.executor import Executor, Outcome, Reported
 from automl_pheno.study.progress import Progress
 from automl_pheno.study.records import TrialRecord, finite
 from automl_pheno.study.run_folder import BEST, FINAL, FINALISTS, SEALED, SPLIT, TEST_PREDICTIONS, RunFolder
-from automl_pheno.study.storage import MAX_KILLS
-from automl_pheno.study.worker import REFIT
+from automl_pheno.study.slots.executor import Executor, Outcome, Reported
+from automl_pheno.study.slots.worker import REFIT
+from automl_pheno.study.storage.journal import MAX_KILLS
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
 
 from automl_pheno.errors import InfeasibleError, StudyError
 from automl_pheno.rng import generator
@@ -17,8 +16,10 @@ from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.sample import draw, sample
 from automl_pheno.space.suggest import from_optuna, from_rng
 from automl_pheno.space.tree import SearchSpace
+from automl_pheno.study.engines.protocol import BUDGET, Engine
 from automl_pheno.study.records import TrialRecord
-from automl_pheno.study.storage import FIXED_PARAMS
+from automl_pheno.study.storage.book import DUPLICATE, TrialBook
+from automl_pheno.study.storage.journal import FIXED_PARAMS
 
 REASKS = 10
 """So many proposals in a row may have been tried before, then a new one is drawn at random."""
@@ -47,20 +48,20 @@ CheckSize = Callable[[ModelConfig], int]
 
 
 class Proposals:
-    """Asks the study for configurations.
+    """Asks the engine, by way of the study, for configurations.
 
     Parameters
     ----------
-    study
-        Of Optuna.
+    book
+        The study's trials.
+    engine
+        Proposes.
     space
         The search space.
     check
         See `CheckSize`.
     max_weights
         A network with more is infeasible; None for no limit.
-    known
-        Records so far.
     seed
         For the random draws.
     on_infeasible
@@ -69,25 +70,27 @@ class Proposals:
 
     def __init__(
         self,
-        study: optuna.Study,
+        book: TrialBook,
+        engine: Engine,
         space: SearchSpace,
         *,
         check: CheckSize,
         max_weights: int | None,
-        known: Iterable[TrialRecord],
         seed: int,
         on_infeasible: OnInfeasible,
     ) -> None:
-        self._study = study
+        self._book = book
+        self._engine = engine
         self._space = space
         self._check = check
         self._max_weights = max_weights
         self._on_infeasible = on_infeasible
-        self._rng = generator(seed, "draws", len(study.get_trials(deepcopy=False)))
-        self._known = {params_key(record.params): record.name for record in known if record.kind == "network"}
+        self._rng = generator(seed, "draws", len(book.study.get_trials(deepcopy=False)))
+        self._known: dict[str, str] = {}
+        self.learn(book.records())
 
-    def next(self) -> Proposal | None:
-        """Return the next configuration, or None if the space has no other.
+    def next(self) -> Proposal | Literal["wait", "exhausted"]:
+        """Return the next configuration; ``wait`` if trials in flight must end first; ``exhausted`` if there is none.
 
         Raises
         ------
@@ -97,18 +100,20 @@ class Proposals:
         infeasible = repeated = 0
         while True:
             if repeated >= REASKS:
-                values = self._draw_new()
+                values = self._draw_new() if self._engine.draws_at_random else None
                 if values is None:
-                    return None
-                self._study.enqueue_trial(values)
+                    return "exhausted"
+                self._book.study.enqueue_trial(values)
                 repeated = 0
-            trial = self._study.ask()
+            if (readiness := self._engine.prepare(self._book.study)) != "ready":
+                return readiness
+            trial = self._book.ask()
             config = sample(self._space, from_optuna(trial))
-            key = params_key(trial.params)
+            key = params_key(trial.params, trial.user_attrs.get(BUDGET))
             if (earlier := self._known.get(key)) is not None:
                 repeated += 1
-                trial.set_user_attr("duplicate_of", earlier)
-                self._study.tell(trial, state=TrialState.FAIL)
+                self._book.discard(trial, DUPLICATE, duplicate_of=earlier)
+                self._engine.finished(self._book.frozen(trial), "duplicate", None)
                 continue
             try:
                 weights = self._size(config)
@@ -119,19 +124,25 @@ class Proposals:
             else:
                 return Proposal(trial=trial, config=config, weights=weights)
             infeasible += 1
-            self._known[key] = f"{self._space.name}-{trial.number}"
+            self._known[key] = self._book.trial_name(trial.number)
             self._on_infeasible(trial, reason, excess)
             if infeasible >= MAX_INFEASIBLE:
                 msg = f"{infeasible} configurations in a row are infeasible; the last one: {reason}"
                 raise StudyError(msg)
 
-    def add(self, trial: optuna.Trial, name: str) -> None:
-        """Note that the trial's parameters are being tried."""
-        self._known[params_key(trial.params)] = name
+    def learn(self, records: Iterable[TrialRecord]) -> None:
+        """Note which configurations these records have tried."""
+        self._known.update(
+            (params_key(record.params, record.budget), record.name) for record in records if record.kind == "network"
+        )
 
-    def forget(self, params: Mapping[str, Any]) -> None:
-        """Note that these parameters went back into the queue and are to be tried again."""
-        self._known.pop(params_key(params), None)
+    def add(self, trial: optuna.Trial) -> None:
+        """Note that the trial's parameters are being tried."""
+        self._known[params_key(trial.params, trial.user_attrs.get(BUDGET))] = self._book.trial_name(trial.number)
+
+    def forget(self, trial: optuna.Trial) -> None:
+        """Note that the trial's parameters went back into the queue and are to be tried again."""
+        self._known.pop(params_key(trial.params, trial.user_attrs.get(BUDGET)), None)
 
     def _size(self, config: ModelConfig) -> int:
         weights = self._check(config)
@@ -162,7 +173,7 @@ def enqueue_default(study: optuna.Study, values: Mapping[str, Any]) -> None:
         study.enqueue_trial(dict(values))
 
 
-def params_key(params: Mapping[str, Any]) -> str:
-    """Return a text that two sets of parameters share exactly when they are equal."""
+def params_key(params: Mapping[str, Any], budget: int | None = None) -> str:
+    """Return a text that two trials share exactly when their parameters, and their budgets of epochs, are equal."""
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
-    return json.dumps(plain, sort_keys=True)
+    return json.dumps(plain if budget is None else [plain, budget], sort_keys=True)

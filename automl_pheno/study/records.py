@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +56,14 @@ class TrialRecord:
         Numbers of the earlier trials with these parameters that were put back (dead worker, Ctrl-C).
     host, pid, rss
         Where it ran and the process's memory afterwards, bytes.
+    device
+        What trained it: ``cpu`` or the GPU's name.
+    recycled
+        Whether the slot's process was started anew afterwards.
+    budget
+        Epochs that the engine allowed; None for those of the space.
+    supervisor
+        Which of several supervisors had it; "" where there was one.
     finished
         UTC, ISO 8601.
     """
@@ -82,6 +91,10 @@ class TrialRecord:
     host: str = ""
     pid: int | None = None
     rss: int | None = None
+    device: str = ""
+    recycled: bool = False
+    budget: int | None = None
+    supervisor: str = ""
     finished: str = ""
 
     def to_line(self) -> str:
@@ -102,6 +115,11 @@ class TrialRecord:
         for name in ("fold_scores", "curve", "retries"):
             data[name] = tuple(data[name])
         return cls(**data)
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def finite(value: Any) -> Any:

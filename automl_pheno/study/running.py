@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from typing import Any
 
 import optuna
 
-from automl_pheno.study.executor import Outcome, Task
-from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.records import TrialRecord, now
+from automl_pheno.study.slots.executor import Outcome, Task
 
 INTERRUPTED = "interrupted"
 """Why a task was told to stop that goes back into the queue."""
@@ -25,6 +26,8 @@ class Running:
     name: str
     seed: int
     retries: tuple[int, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """User attributes that the trial had when it was submitted."""
     started: float = field(default_factory=time.monotonic)
     value: float | None = None
     step: int = 0
@@ -73,10 +76,8 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str) -> 
         host=str(outcome.get("host", "")),
         pid=outcome.get("pid"),
         rss=outcome.get("rss"),
+        device=str(outcome.get("device", "")),
+        recycled=bool(outcome.get("recycle")),
+        budget=running.task.get("budget"),
         finished=now(),
     )
-
-
-def now() -> str:
-    """Return the time in UTC, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

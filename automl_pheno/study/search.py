@@ -27,15 +27,13 @@ from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
 from automl_pheno.splits import MadeSplit, Split, make_split, read_split
 from automl_pheno.study.baselines import default_baselines
-from automl_pheno.study.cluster import count_slots, read_machine
 from automl_pheno.study.config import StudyConfig
 from automl_pheno.study.dashboard import name_metric, write_note
 from automl_pheno.study.data import read_data
-from automl_pheno.study.executor import Executor, InProcess
+from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
 from automl_pheno.study.final import FinalPlan, run_final
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Silent
-from automl_pheno.study.pruners import Steps, make_pruner
 from automl_pheno.study.run_folder import (
     DEVELOPMENT,
     FINAL,
@@ -53,10 +51,12 @@ from automl_pheno.study.run_folder import (
     write_provenance,
     write_split_files,
 )
-from automl_pheno.study.samplers import make_sampler
-from automl_pheno.study.storage import open_study
+from automl_pheno.study.slots.cluster import count_slots, read_machine
+from automl_pheno.study.slots.executor import Executor, InProcess
+from automl_pheno.study.slots.worker import EVALUATE
+from automl_pheno.study.storage.book import TrialBook
+from automl_pheno.study.storage.journal import open_study
 from automl_pheno.study.supervisor import Supervisor
-from automl_pheno.study.worker import EVALUATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,7 +126,8 @@ def _prepare(
     config: StudyConfig, path: Path, dataset: Dataset | None, trait: str | None, progress: Progress
 ) -> _Material:
     space = load_space(config.space)
-    make_sampler(config.engine, seed=0, slots=1)  # before anything is written: it may need a package
+    # Before anything is written: an engine may need a package, or not suit the study.
+    make_engine(config.engine, _engine_request(config, space, path, slots=1, records=0))
     truth = None
     if dataset is None:
         dataset, truth, trait = _read_data(config, progress)
@@ -259,7 +260,7 @@ def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
 @contextlib.contextmanager
 def _executor(config: StudyConfig, path: Path) -> Iterator[Executor]:
     if config.scheduler is not None:
-        from automl_pheno.study.dask_executor import remote_executor
+        from automl_pheno.study.slots.dask_executor import remote_executor
 
         with remote_executor(config.scheduler, path / LOGS) as executor:
             yield executor
@@ -267,7 +268,7 @@ def _executor(config: StudyConfig, path: Path) -> Iterator[Executor]:
     if config.workers == 0:
         yield InProcess()
         return
-    from automl_pheno.study.dask_executor import local_executor
+    from automl_pheno.study.slots.dask_executor import local_executor
 
     machine = read_machine()
     with local_executor(count_slots(config.workers, machine), machine, config.backend, path / LOGS) as executor:
@@ -293,15 +294,17 @@ def _search(
     }
     last = split.n_folds if folds else _max_epochs(space)
     slots = executor.slots
-    # The start's number goes into the seed: a sampler that began anew would propose its first trials again.
-    seed = derive_seed(config.seed, "sampler", len(folder.records()))
+    engine = make_engine(
+        config.engine, _engine_request(config, space, folder.path, slots=slots, records=len(folder.records()))
+    )
     study = open_study(
         folder.path / JOURNAL,
         config.name,
         "maximize" if metric.higher_is_better else "minimize",
-        sampler=make_sampler(config.engine, seed=seed, slots=slots),
+        sampler=engine.sampler,
         pruner=make_pruner(config.pruner, Steps(last=last, folds=folds, slots=slots)),
     )
+    book = TrialBook(study, folder, name=space.name, higher_is_better=metric.higher_is_better)
     name_metric(study, config.metric)
     baselines = config.baselines
     plan = Plan(
@@ -322,7 +325,7 @@ def _search(
         in_process=isinstance(executor, InProcess),
     )
     folder.write_leaderboard()
-    ending = Supervisor(plan, study, executor, folder, progress).run()
+    ending = Supervisor(plan, engine, book, executor, progress).run()
     if ending == "interrupted":
         write_note(study, folder.path)
         progress.message(f"interrupted; run the same command again to resume ({folder.path})")
@@ -343,6 +346,21 @@ def _search(
     progress.message(f"winner by validation: {result['winner']['name']}")
     if result["comparison"] is not None:
         progress.message(str(result["comparison"]["sentence"]))
+
+
+def _engine_request(
+    config: StudyConfig, space: SearchSpace, folder: Path, *, slots: int, records: int
+) -> EngineRequest:
+    return EngineRequest(
+        space=space,
+        # The records so far go into the seed: a sampler that began anew would propose its first trials again.
+        seed=derive_seed(config.seed, "sampler", records),
+        slots=slots,
+        folder=folder,
+        higher_is_better=METRICS[config.metric].higher_is_better,
+        max_epochs=_max_epochs(space),
+        trials=config.trials,
+    )
 
 
 def _max_epochs(space: SearchSpace) -> int:

@@ -1,27 +1,28 @@
-"""The only client of Optuna: asks, watches reports, prunes, tells. Trains nothing and never imports Keras."""
+"""Runs a search: asks the engine, hands trials to slots, watches reports, prunes, records. Never imports Keras."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
 
-from automl_pheno.errors import StudyError
+from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.rng import derive_seed
 from automl_pheno.space.sample import default_values
-from automl_pheno.study.executor import Executor, Finished, Outcome, Reported
+from automl_pheno.study.engines.protocol import BUDGET, CONTINUES, Engine
+from automl_pheno.study.faults import BATCH_DIVISOR, Verdict, judge, with_smaller_batch
 from automl_pheno.study.interrupts import on_interrupt
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Standing
 from automl_pheno.study.proposals import Proposals, enqueue_default
-from automl_pheno.study.records import COUNTED, TrialRecord
-from automl_pheno.study.running import INTERRUPTED, Running, make_record, now
-from automl_pheno.study.storage import KILLS, MAX_KILLS, put_back, reap, retry_history, tell_record
+from automl_pheno.study.records import COUNTED, TrialRecord, now
+from automl_pheno.study.running import INTERRUPTED, Running, make_record
+from automl_pheno.study.slots.executor import Executor, Finished, Reported
+from automl_pheno.study.storage.book import TrialBook
+from automl_pheno.study.storage.journal import KILLS, MAX_KILLS, retry_history
 
 MAX_CONSECUTIVE_FAILURES = 5
 POLL = 0.5
@@ -30,33 +31,23 @@ POLL = 0.5
 Ending = Literal["finished", "time limit", "interrupted", "exhausted"]
 
 
-class Ledger(Protocol):
-    """Keeps the records; `RunFolder` does."""
-
-    def records(self) -> Sequence[TrialRecord]:
-        """Return all records so far."""
-        ...
-
-    def append(self, record: TrialRecord) -> None:
-        """Keep a record for good before returning."""
-        ...
-
-
 class Supervisor:
     """Runs the search of one study to its target, its time limit or Ctrl-C."""
 
-    def __init__(self, plan: Plan, study: optuna.Study, executor: Executor, ledger: Ledger, progress: Progress) -> None:
+    def __init__(self, plan: Plan, engine: Engine, book: TrialBook, executor: Executor, progress: Progress) -> None:
         self._plan = plan
-        self._study = study
+        self._engine = engine
+        self._book = book
         self._executor = executor
-        self._ledger = ledger
         self._progress = progress
         self._proposals: Proposals
         self._running: dict[str, Running] = {}
         self._fresh = 0
         self._failures: list[TrialRecord] = []
         self._exhausted = False
+        self._engine_waits = False
         self._interrupted = False
+        self._fatal = ""
         self._submitted = 0
         self._deadline = math.inf
         self._baselines: deque[tuple[str, int]] = deque()
@@ -82,72 +73,101 @@ class Supervisor:
         started = time.monotonic()
         self._deadline = math.inf if plan.time_limit is None else started + plan.time_limit
         self._settle_the_past()
-        done = {record.name for record in self._ledger.records() if record.kind == "baseline"}
+        done = {record.name for record in self._book.records() if record.kind == "baseline"}
         self._baselines = deque((name, 0) for name in plan.baselines if name not in done)
         self._progress.begin(self._standing(), slots=self._executor.slots, time_limit=plan.time_limit)
         try:
             with on_interrupt(self._interrupt):
                 self._proposals = Proposals(
-                    self._study,
+                    self._book,
+                    self._engine,
                     plan.space,
                     check=plan.check,
                     max_weights=plan.max_weights,
-                    known=self._ledger.records(),
                     seed=plan.seed,
                     on_infeasible=self._on_infeasible,
                 )
                 while True:
+                    self._hear_others()
                     self._stop_where_due()
                     self._fill_slots()
-                    if not self._running:
+                    if not self._running and not self._waits_for_others():
                         break
                     for finished in self._executor.poll(POLL, self._on_report):
                         self._finish(finished)
                     self._abort_if_hopeless()
         finally:
             self._progress.end()
+            self._book.finish()
         return self._ending()
 
     # -- what is to run ------------------------------------------------------------------------------------------
 
     def _settle_the_past(self) -> None:
-        records = {record.trial: record for record in self._ledger.records() if record.trial is not None}
-        for frozen, reason in reap(self._study, records, killed=self._plan.in_process):
-            self._record(
-                TrialRecord(
-                    kind="network", name=self._name(frozen.number), state="failed", trial=frozen.number, reason=reason,
-                    params=dict(frozen.params), retries=retry_history(frozen), finished=now(),
-                )
-            )  # fmt: skip
-        enqueue_default(self._study, default_values(self._plan.space))
+        for record in self._book.start(killed=self._plan.in_process):
+            self._progress.finished(record.name, record, self._standing())
+        self._engine.restore(self._book.study)
+        enqueue_default(self._book.study, default_values(self._plan.space))
+
+    def _hear_others(self) -> None:
+        others = self._book.refresh()
+        if others:
+            self._proposals.learn(others)
+            self._plan.after_record()
+        for record in others:
+            self._progress.finished(record.name, record, self._standing())
 
     def _fill_slots(self) -> None:
+        self._engine_waits = False
         while self._executor.free() > 0 and not self._interrupted and time.monotonic() < self._deadline:
             if self._baselines:
                 self._submit_baseline(*self._baselines.popleft())
             elif self._wants_trial():
                 proposal = self._proposals.next()
-                if proposal is None:
+                if proposal == "exhausted":
                     self._exhausted = True
                     self._progress.message("every configuration of the space has been tried")
-                    continue
-                self._submit_trial(proposal.trial, proposal.config.model_dump(by_alias=True, mode="json"))
+                elif proposal == "wait":
+                    self._engine_waits = True
+                    return
+                elif self._book.claim(proposal.trial, self._plan.trials):
+                    self._submit_trial(proposal.trial, proposal.config.model_dump(by_alias=True, mode="json"))
+                else:
+                    return
             else:
                 return
 
     def _wants_trial(self) -> bool:
         in_flight = sum(running.trial is not None for running in self._running.values())
-        return not self._exhausted and self._standing().counted + in_flight < self._plan.trials
+        taken = self._book.counted + in_flight + self._book.open_elsewhere()
+        return not self._exhausted and taken < self._plan.trials
+
+    def _waits_for_others(self) -> bool:
+        """Whether a trial that another supervisor has in flight may yet come back to be done here."""
+        over = self._interrupted or self._exhausted or time.monotonic() >= self._deadline
+        if over or self._book.counted >= self._plan.trials or not self._book.open_elsewhere():
+            return False
+        time.sleep(POLL)
+        return True
 
     def _submit_trial(self, trial: optuna.Trial, config: dict[str, Any]) -> None:
         # A trial put back is the same trial to its generator, so that its result does not depend on who was killed.
-        history = retry_history(self._frozen(trial.number))
+        frozen = self._book.frozen(trial)
+        history, attributes = retry_history(frozen), frozen.user_attrs
         seed = derive_seed(self._plan.seed, "trial", history[0] if history else trial.number)
-        name = self._name(trial.number)
-        self._proposals.add(trial, name)
-        candidate = self._candidate(name="network", config=config)
-        task = {"candidate": candidate, "params": dict(trial.params)}
-        self._submit(Running(task, trial, name, seed, retries=history))
+        self._proposals.add(trial)
+        if BATCH_DIVISOR in attributes:
+            config = with_smaller_batch(config, int(attributes[BATCH_DIVISOR]))
+        task: dict[str, Any] = {
+            "candidate": self._candidate(name="network", config=config),
+            "params": dict(trial.params),
+        }
+        if BUDGET in attributes:
+            task["budget"] = int(attributes[BUDGET])
+        if CONTINUES in attributes:
+            task["continues"] = self._book.trial_name(int(attributes[CONTINUES]))
+        name = self._book.trial_name(trial.number)
+        self._submit(Running(task, trial, name, seed, retries=history, attributes=attributes))
 
     def _submit_baseline(self, name: str, kills: int) -> None:
         seed = derive_seed(self._plan.seed, "baseline", name)
@@ -160,16 +180,11 @@ class Supervisor:
         self._submitted += 1
         task = f"{running.name}#{self._submitted}"
         running.task = {
-            **self._plan.common, **running.task, "id": task, "metric": self._plan.metric, "seed": running.seed,
+            **self._plan.common, **running.task, "id": task, "name": running.name, "metric": self._plan.metric,
+            "seed": running.seed,
         }  # fmt: skip
         self._running[task] = running
         self._executor.submit(running.task)
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
-
-    def _name(self, number: int) -> str:
-        return f"{self._plan.space.name}-{number}"
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
@@ -194,8 +209,8 @@ class Supervisor:
         if self._plan.values_of_folds:
             total = value * step
             value, running.total = total - running.total, total
-        trial.report(value, step)
-        if not running.stopped and trial.should_prune():
+        hopeless = self._book.report(trial, value, step)
+        if hopeless and not running.stopped:
             self._stop(str(running.task["id"]), f"pruned at step {step}")
 
     def _finish(self, finished: Finished) -> None:
@@ -205,64 +220,56 @@ class Supervisor:
         outcome = finished.outcome
         if outcome.get("recycle"):
             self._executor.recycle(finished.task)
-        state = str(outcome["state"])
-        if state == "lost" and not running.killed:
-            self._lost(running, outcome, killed=True)
-        elif running.stopped == INTERRUPTED and state != "complete":
-            self._lost(running, outcome, killed=False)
-        else:
-            self._record(make_record(running, outcome, state, self._plan.metric), running)
+        verdict = judge(running, outcome)
+        if verdict.action == "record":
+            self._record(make_record(running, outcome, str(outcome["state"]), self._plan.metric), running)
+            return
+        if verdict.action == "stop":
+            self._fatal = verdict.reason
+        self._put_back(running, verdict)
 
-    def _lost(self, running: Running, outcome: Outcome, *, killed: bool) -> None:
-        """Put a task back whose process died, or that Ctrl-C stopped."""
+    def _put_back(self, running: Running, verdict: Verdict) -> None:
+        """Put a task back whose process died, that ran out of memory, or that Ctrl-C stopped."""
         self._progress.gone(running.name)
-        reason = str(outcome.get("reason") or INTERRUPTED) if killed else INTERRUPTED
-        if killed:
-            self._progress.message(f"{running.name}: {reason}; it is put back")
+        if verdict.reason != INTERRUPTED:
+            self._progress.message(f"{running.name}: {verdict.reason}; it is put back")
         if running.trial is not None:
-            self._proposals.forget(running.trial.params)
-            frozen = self._frozen(running.trial.number)
-            beyond = put_back(self._study, frozen, reason=reason, killed=killed)
+            self._proposals.forget(running.trial)
+            beyond = self._book.put_back(
+                running.trial, reason=verdict.reason, killed=verdict.killed, attributes=verdict.attributes
+            )
         else:
-            kills = int(running.task[KILLS]) + int(killed)
-            beyond = f"killed {kills} workers ({reason})" if kills >= MAX_KILLS else None
-            if beyond is None and killed:
+            kills = int(running.task[KILLS]) + int(verdict.killed)
+            beyond = f"killed {kills} workers ({verdict.reason})" if kills >= MAX_KILLS else None
+            if beyond is None and verdict.reason != INTERRUPTED:
                 self._baselines.append((running.name, kills))
         if beyond is not None:
             self._record(make_record(running, {"reason": beyond}, "failed", self._plan.metric), running)
 
-    def _record(self, record: TrialRecord, running: Running | None = None) -> None:
-        """Keep the record first, then tell Optuna: a process killed in between is made up for by `reap`."""
-        self._ledger.append(record)
-        if record.kind == "network":
-            if record.state in COUNTED:
-                self._fresh += 1
-                self._failures = [*self._failures, record] if record.state == "failed" else []
-            if running is not None and running.trial is not None:
-                self._tell(running.trial, record)
+    def _record(self, record: TrialRecord, running: Running) -> None:
+        constraint = 1.0 if record.state == "infeasible" else -1.0
+        if not self._book.close(record, running.trial, constraint):
+            self._progress.gone(running.name)
+            self._progress.message(f"{running.name}: another supervisor took it over; its result here is dropped")
+            return
+        if record.kind == "network" and record.state in COUNTED:
+            self._fresh += 1
+            self._failures = [*self._failures, record] if record.state == "failed" else []
+        if running.trial is not None:
+            self._engine.finished(self._book.frozen(running.trial), record.state, record.value)
         self._plan.after_record()
         self._progress.finished(record.name, record, self._standing())
 
-    def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
-        if self._frozen(trial.number).state != TrialState.RUNNING:  # someone told it through the dashboard
-            return
-        for key in ("weights", "epochs", "seconds", "reason"):
-            if value := getattr(record, key):
-                trial.set_user_attr(key, value)
-        # On every trial, since the Gaussian process wants it of all or of none.
-        trial.set_constraint("feasible", 1.0 if record.state == "infeasible" else -1.0)
-        tell_record(self._study, trial.number, record)
-
     def _on_infeasible(self, trial: optuna.Trial, reason: str, excess: float) -> None:
+        frozen = self._book.frozen(trial)
         record = TrialRecord(
-            kind="network", name=self._name(trial.number), state="infeasible", trial=trial.number, reason=reason,
-            params=dict(trial.params), retries=retry_history(self._frozen(trial.number)), finished=now(),
+            kind="network", name=self._book.trial_name(trial.number), state="infeasible", trial=trial.number,
+            reason=reason, params=dict(trial.params), retries=retry_history(frozen),
+            budget=frozen.user_attrs.get(BUDGET), finished=now(),
         )  # fmt: skip
-        self._ledger.append(record)
-        trial.set_constraint("feasible", excess)
-        trial.set_user_attr("reason", reason)
-        tell_record(self._study, trial.number, record)
-        self._progress.finished(record.name, record, self._standing())
+        if self._book.close(record, trial, excess):
+            self._engine.finished(self._book.frozen(trial), "infeasible", None)
+            self._progress.finished(record.name, record, self._standing())
 
     # -- when to stop --------------------------------------------------------------------------------------------
 
@@ -292,14 +299,16 @@ class Supervisor:
         self._progress.message("stopping; the trials in flight go back into the queue (again: stop at once)")
 
     def _abort_if_hopeless(self) -> None:
-        if len(self._failures) < MAX_CONSECUTIVE_FAILURES:
+        if len(self._failures) < MAX_CONSECUTIVE_FAILURES and not self._fatal:
             return
-        last = self._failures[-1]
         self._interrupted = True  # no new trials; those in flight go back into the queue
         while self._running:
             self._stop_where_due()
             for finished in self._executor.poll(POLL, self._on_report):
                 self._finish(finished)
+        if self._fatal:
+            raise OutputError(self._fatal)
+        last = self._failures[-1]
         msg = f"{len(self._failures)} trials failed in a row; the last one, {last.name}: {last.reason}"
         raise StudyError(f"{msg}\n{last.traceback}".rstrip())
 
@@ -308,21 +317,17 @@ class Supervisor:
     def _ending(self) -> Ending:
         if self._interrupted:
             return "interrupted"
-        if self._standing().counted >= self._plan.trials and not self._baselines:
+        if self._book.counted >= self._plan.trials and not self._baselines:
             return "finished"
-        return "exhausted" if self._exhausted else "time limit"
+        return "exhausted" if self._exhausted or self._engine_waits else "time limit"
 
     def _standing(self) -> Standing:
-        networks = [record for record in self._ledger.records() if record.kind == "network"]
-        count = {state: sum(record.state == state for record in networks) for state in (*COUNTED, "infeasible")}
-        sign = 1.0 if self._plan.higher_is_better else -1.0
-        complete = [record for record in networks if record.state == "complete" and record.value is not None]
-        best = max(complete, key=lambda record: sign * (record.value or 0.0), default=None)
+        best = self._book.best
         return Standing(
             target=self._plan.trials,
             metric=self._plan.metric,
             fresh=self._fresh,
             best=None if best is None else best.value,
             best_name="" if best is None else best.name,
-            **count,
+            **{state: self._book.states.get(state, 0) for state in (*COUNTED, "infeasible")},
         )

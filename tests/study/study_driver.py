@@ -7,14 +7,14 @@ from pathlib import Path
 
 from automl_pheno.errors import AutoMLPhenoError
 from automl_pheno.space.load import parse_space
-from automl_pheno.study.cluster import Machine
-from automl_pheno.study.dask_executor import local_executor
+from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import ConsoleProgress
-from automl_pheno.study.pruners import Steps, make_pruner
 from automl_pheno.study.run_folder import JOURNAL, LOGS, RunFolder, lock_run
-from automl_pheno.study.samplers import make_sampler
-from automl_pheno.study.storage import open_study
+from automl_pheno.study.slots.cluster import Machine
+from automl_pheno.study.slots.dask_executor import local_executor
+from automl_pheno.study.storage.book import TrialBook
+from automl_pheno.study.storage.journal import open_study
 from automl_pheno.study.supervisor import Supervisor
 
 SPACE = """
@@ -33,15 +33,21 @@ marks.mkdir(parents=True, exist_ok=True)
 try:
     with lock_run(path):
         folder = RunFolder(path, metric="pearson_r", parameters=("trunk.0.filters", "trunk.0.kernel_size"))
+        space = parse_space(SPACE)
+        request = EngineRequest(
+            space=space, seed=len(folder.records()), slots=workers, folder=path, higher_is_better=True, max_epochs=3,
+            trials=trials,
+        )  # fmt: skip
+        engine = make_engine("tpe", request)
         study = open_study(
             path / JOURNAL,
             "toy",
             "maximize",
-            sampler=make_sampler("tpe", seed=len(folder.records()), slots=workers),
+            sampler=engine.sampler,
             pruner=make_pruner("none", Steps(last=3, folds=False, slots=workers)),
         )
         plan = Plan(
-            space=parse_space(SPACE),
+            space=space,
             check=lambda config: 1,
             metric="pearson_r",
             higher_is_better=True,
@@ -53,7 +59,8 @@ try:
         with local_executor(
             workers, Machine(cores=workers, gpus=(), memory=8 * 2**30), "tensorflow", path / LOGS
         ) as slots:
-            ending = Supervisor(plan, study, slots, folder, ConsoleProgress()).run()
+            book = TrialBook(study, folder, name="toy", higher_is_better=True)
+            ending = Supervisor(plan, engine, book, slots, ConsoleProgress()).run()
             sys.stdout.write(f"{ending}\n")
 except AutoMLPhenoError as error:
     sys.stdout.write(f"{error}\n")

@@ -14,11 +14,11 @@ from sklearn.metrics import r2_score
 from automl_pheno.data import Dataset, Inputs, save_dataset
 from automl_pheno.errors import StudyError
 from automl_pheno.splits import Split, read_split, write_split
-from automl_pheno.study.executor import InProcess
 from automl_pheno.study.final import FinalPlan, choose_finalists, comparison_sentence, run_final
 from automl_pheno.study.progress import Silent
 from automl_pheno.study.records import TrialRecord
 from automl_pheno.study.run_folder import RunFolder
+from automl_pheno.study.slots.executor import InProcess
 
 
 def network(number, value, noise, state="complete"):

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from automl_pheno.errors import InfeasibleError, StudyError, TrainingError
-from automl_pheno.study import cluster, worker
-from automl_pheno.study.cluster import THREAD_VARIABLES, Machine, count_slots, read_machine, slot_environment
-from automl_pheno.study.dask_executor import remote_executor
+from automl_pheno.study.slots import cluster, worker
 from automl_pheno.study.progress import ConsoleProgress, Standing, duration
 from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.slots.cluster import THREAD_VARIABLES, Machine, count_slots, read_machine, slot_environment
+from automl_pheno.study.slots.dask_executor import remote_executor
 
 TWO_GPUS = Machine(cores=12, gpus=("3", "GPU-ab"), memory=2**34)
 NO_GPU = Machine(cores=6, gpus=(), memory=2**34)

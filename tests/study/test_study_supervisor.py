@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import optuna
 import pytest
@@ -11,13 +9,13 @@ import pytest
 from automl_pheno.errors import InfeasibleError, StudyError
 from automl_pheno.space.load import parse_space
 from automl_pheno.study import proposals
-from automl_pheno.study.executor import InProcess
+from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
 from automl_pheno.study.progress import Silent
-from automl_pheno.study.pruners import Steps, make_pruner
 from automl_pheno.study.records import COUNTED
 from automl_pheno.study.run_folder import JOURNAL, RunFolder
-from automl_pheno.study.samplers import make_sampler
-from automl_pheno.study.storage import open_study
+from automl_pheno.study.slots.executor import InProcess
+from automl_pheno.study.storage.book import TrialBook
+from automl_pheno.study.storage.journal import open_study
 from automl_pheno.study.supervisor import Plan, Supervisor
 
 SPACE = """
@@ -56,16 +54,26 @@ class Case:
         fields = {**self.plan, **plan}
         common = {"function": fields.pop("function", "study_trials:by_filters"), **fields.pop("common", {})}
         self.folder = RunFolder(self.path, metric="pearson_r", parameters=("trunk.0.filters",))
+        self.engine = make_engine(
+            engine,
+            EngineRequest(
+                space=self.space, seed=self.starts, slots=1, folder=self.path, higher_is_better=True, max_epochs=10,
+                trials=fields["trials"],
+            ),
+        )  # fmt: skip
         self.study = open_study(
             self.path / JOURNAL,
             "toy",
             "maximize",
-            sampler=make_sampler(engine, seed=self.starts, slots=1),
+            sampler=self.engine.sampler,
             pruner=make_pruner(pruner, Steps(last=10, folds=False, slots=1)),
         )
         whole = Plan(space=self.space, metric="pearson_r", higher_is_better=True, seed=3, common=common, **fields)
-        self.supervisor = Supervisor(whole, self.study, executor or InProcess(), self.folder, progress or Silent())
+        self.supervisor = Supervisor(whole, self.engine, self.book(), executor or InProcess(), progress or Silent())
         return self.supervisor.run()
+
+    def book(self):
+        return TrialBook(self.study, self.folder, name=self.space.name, higher_is_better=True)
 
     @property
     def networks(self):
@@ -128,7 +136,7 @@ def test_pruning_follows_the_reports(case):
             space=case.space, check=lambda config: 1, metric="pearson_r", higher_is_better=True, trials=4, seed=3,
             common={"function": "study_trials:by_filters"},
         ),
-        case.study, InProcess(), case.folder, Silent(),
+        case.engine, case.book(), InProcess(), Silent(),
     )  # fmt: skip
     assert supervisor.run() == "finished"
     pruned = [record for record in case.networks if record.state == "pruned"]
@@ -251,19 +259,17 @@ def test_a_zombie_with_a_record_is_told_and_not_trained_again(case):
     assert told.value == case.counted[-1].value
 
 
-def test_a_trial_that_kills_its_process_is_given_up_after_three(case):
+def test_a_configuration_that_killed_two_processes_is_given_up(case):
+    with pytest.raises(KeyboardInterrupt):
+        case.start(trials=2, function="study_trials:interrupt_twice_always", in_process=True)
+    case.start(trials=1, function="study_trials:by_filters", in_process=True)
+    assert [record.state for record in case.counted] == ["complete"]
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             case.start(trials=2, function="study_trials:interrupt_twice_always", in_process=True)
-    case.start(trials=1, function="study_trials:by_filters", in_process=True)
-    assert len(case.counted) == 1
-    with pytest.raises(KeyboardInterrupt):
-        case.start(trials=2, function="study_trials:interrupt_twice_always", in_process=True)
-    for _ in range(3):
-        with contextlib.suppress(KeyboardInterrupt):
-            case.start(trials=2, function="study_trials:interrupt_twice_always", in_process=True)
+    case.start(trials=2, in_process=True)
     assert [record.state for record in case.counted] == ["complete", "failed"]
-    assert case.counted[-1].reason.startswith("killed 3 workers")
+    assert case.counted[-1].reason.startswith("killed 2 workers")
 
 
 @pytest.mark.parametrize(
@@ -293,7 +299,8 @@ def test_an_error_of_the_metric_is_minimized(case):
     )  # fmt: skip
     (case.path / "other").mkdir()
     folder = RunFolder(case.path / "other", metric="rmse", parameters=())
-    Supervisor(plan, study, InProcess(), folder, Silent()).run()
+    book = TrialBook(study, folder, name="toy", higher_is_better=False)
+    Supervisor(plan, case.engine, book, InProcess(), Silent()).run()
     ranked = folder.leaderboard()
     assert ranked["val_rmse"].is_monotonic_increasing
     assert ranked["rank"].tolist() == [1, 2, 3, 4, 5]

@@ -4,58 +4,61 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from automl_pheno.errors import StudyError
 from automl_pheno.registry import Registry
+from automl_pheno.study.engines.protocol import ENGINES, EndState, EngineRequest, Readiness
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 MakeSampler = Callable[[int, int], "BaseSampler"]
 """``make(seed, slots) -> sampler``."""
 
-ENGINES: Registry[MakeSampler] = Registry("engine")
-"""Every engine: ``optuna/tpe`` and others."""
-
-DEFAULT_ENGINE = "optuna/tpe"
+SAMPLERS: Registry[MakeSampler] = Registry("sampler")
+"""Every sampler: ``tpe`` and others; the engine is called ``optuna/<name>``."""
 
 
-def make_sampler(engine: str, *, seed: int, slots: int) -> BaseSampler:
-    """Return the sampler of `engine`.
-
-    Parameters
-    ----------
-    engine
-        Name in `ENGINES`; see `engine_name` for the short forms.
-    seed
-        Different at each start of a study: a sampler that started over would propose its first trials again.
-    slots
-        Number of trials at the same time.
+def make_sampler(name: str, *, seed: int, slots: int) -> BaseSampler:
+    """Return the sampler `name`; `seed` and `slots` as in `EngineRequest`.
 
     Raises
     ------
     UnknownNameError
-        No such engine.
+        No such sampler.
     StudyError
         It needs a package that is not installed.
     """
-    make = ENGINES[engine_name(engine)]
     with warnings.catch_warnings():
         # Optuna marks some of these classes experimental; the choice is the user's and made by name.
         warnings.simplefilter("ignore")
-        return make(seed % 2**32, slots)
+        return SAMPLERS[name](seed % 2**32, slots)
 
 
-def engine_name(text: str) -> str:
-    """Return the full name of an engine: ``optuna`` is ``optuna/tpe`` and ``gp`` is ``optuna/gp``."""
-    if text == "optuna":
-        return DEFAULT_ENGINE
-    name = text if "/" in text else f"optuna/{text}"
-    return name if name in ENGINES else text
+class SamplerEngine:
+    """A sampler of Optuna: the study asks it, so that there is nothing else to do."""
+
+    draws_at_random = True
+
+    def __init__(self, sampler: BaseSampler) -> None:
+        self.sampler = sampler
+
+    def restore(self, study: optuna.Study) -> None:
+        """See `Engine`."""
+
+    def prepare(self, study: optuna.Study) -> Readiness:  # noqa: ARG002 - one signature for all
+        """See `Engine`."""
+        return "ready"
+
+    def finished(self, trial: FrozenTrial, state: EndState, value: float | None) -> None:
+        """See `Engine`."""
 
 
-@ENGINES.add("optuna/tpe")
+@SAMPLERS.add("tpe")
 def _tpe(seed: int, slots: int) -> BaseSampler:
     # Multivariate and the constant liar, which keeps parallel trials apart, are the defaults since Optuna 5.
     from optuna.samplers import TPESampler
@@ -63,39 +66,47 @@ def _tpe(seed: int, slots: int) -> BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
 
 
-@ENGINES.add("optuna/random")
+@SAMPLERS.add("random")
 def _random(seed: int, slots: int) -> BaseSampler:  # noqa: ARG001 - one signature for all
     from optuna.samplers import RandomSampler
 
     return RandomSampler(seed=seed)
 
 
-@ENGINES.add("optuna/qmc")
+@SAMPLERS.add("qmc")
 def _qmc(seed: int, slots: int) -> BaseSampler:  # noqa: ARG001 - one signature for all
     from optuna.samplers import QMCSampler
 
     return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
 
 
-@ENGINES.add("optuna/gp")
+@SAMPLERS.add("gp")
 def _gp(seed: int, slots: int) -> BaseSampler:
-    _require("torch", "optuna/gp")
+    _require("torch", "gp")
     from optuna.samplers import GPSampler
 
     return GPSampler(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
 
 
-@ENGINES.add("optuna/cmaes")
+@SAMPLERS.add("cmaes")
 def _cmaes(seed: int, slots: int) -> BaseSampler:
-    _require("cmaes", "optuna/cmaes")
+    _require("cmaes", "cmaes")
     from optuna.samplers import CmaEsSampler
 
     return CmaEsSampler(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
 
 
-def _require(package: str, engine: str) -> None:
+def _require(package: str, sampler: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(package) is None:
-        msg = f"engine {engine} needs the package {package!r}: pip install {package}"
+        msg = f"engine optuna/{sampler} needs the package {package!r}: pip install {package}"
         raise StudyError(msg)
+
+
+def _engine(name: str, request: EngineRequest) -> SamplerEngine:
+    return SamplerEngine(make_sampler(name, seed=request.seed, slots=request.slots))
+
+
+for _name in SAMPLERS:
+    ENGINES.add(f"optuna/{_name}")(partial(_engine, _name))

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-MAX_KILLS = 3
-"""A trial whose process died this often is failed: it is the trial that kills."""
+MAX_KILLS = 2
+"""A configuration whose process died this often is not tried again: it is the configuration that kills."""
 
 KILLS = "kills"
 REASON = "reason"
 FIXED_PARAMS = "fixed_params"  # Optuna's own name for the values of an enqueued trial
+
+_OF_THE_END = ("outcome", REASON, "weights", "epochs", "seconds", "device")
+"""User attributes that say how a trial ended; a repeat inherits the others."""
 
 
 def open_study(
@@ -123,7 +126,14 @@ def reap(study: optuna.Study, records: Mapping[int, TrialRecord], *, killed: boo
     return beyond
 
 
-def put_back(study: optuna.Study, trial: FrozenTrial, *, reason: str, killed: bool) -> str | None:
+def put_back(
+    study: optuna.Study,
+    trial: FrozenTrial,
+    *,
+    reason: str,
+    killed: bool,
+    attributes: Mapping[str, Any] | None = None,
+) -> str | None:
     """End a running trial as FAIL and put its parameters back into the queue.
 
     The new trial carries ``failed_trial`` and ``retry_history`` as Optuna's own retry callback writes them.
@@ -136,6 +146,8 @@ def put_back(study: optuna.Study, trial: FrozenTrial, *, reason: str, killed: bo
         For the trial's attribute of that name.
     killed
         True if the process died that ran it; after `MAX_KILLS` of these it is not put back.
+    attributes
+        User attributes of the new trial, beside those that it inherits.
 
     Returns
     -------
@@ -156,7 +168,8 @@ def put_back(study: optuna.Study, trial: FrozenTrial, *, reason: str, killed: bo
             # What was not drawn yet of an enqueued trial when it broke off is still to be what was enqueued.
             FIXED_PARAMS: {**(fixed or {}), **trial.params},
         }
-        user_attrs = {KILLS: kills} if kills else {}
+        user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in _OF_THE_END}
+        user_attrs |= {**(attributes or {}), **({KILLS: kills} if kills else {})}
         study.add_trial(optuna.create_trial(state=TrialState.WAITING, user_attrs=user_attrs, system_attrs=system_attrs))
     # Last, so that a process killed between the two leaves the trial twice rather than not at all: the second one is
     # then recognised as a duplicate.

@@ -222,7 +222,7 @@ def _slot_spec(slot: int, *, slots: int, machine: Machine, backend: str, logs: P
                 "dashboard": False,
                 "dashboard_address": f"{HOST}:0",
                 "env": env,
-                "preload_nanny": ["automl_pheno.study.slot"],
+                "preload_nanny": ["automl_pheno.study.slots.nanny"],
                 "death_timeout": 60,
                 "local_directory": str(logs),
             },

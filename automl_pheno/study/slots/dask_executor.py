@@ -16,9 +16,9 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
 from automl_pheno.errors import StudyError
-from automl_pheno.study.cluster import Machine, SlotCluster, start_cluster
-from automl_pheno.study.executor import Finished, OnReport, Reported, Task
-from automl_pheno.study.worker import TOPIC, run_on_dask, stop_task
+from automl_pheno.study.slots.cluster import Machine, SlotCluster, start_cluster
+from automl_pheno.study.slots.executor import Finished, OnReport, Reported, Task
+from automl_pheno.study.slots.worker import TOPIC, run_on_dask, stop_task
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at which workers are alive."""

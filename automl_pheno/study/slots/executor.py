@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from automl_pheno.study.worker import run_task
+from automl_pheno.study.slots.worker import run_task
 
 Task = dict[str, Any]
 """Plain JSON-like: ``id`` (unique in this process), ``function`` (``module:name``) and what the function reads."""
