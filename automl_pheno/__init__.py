@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from automl_pheno.api import Best, Run, load, read, search
     from automl_pheno.data.dataset import Dataset
     from automl_pheno.errors import AutoMLPhenoError
+    from automl_pheno.study.tuner import hypermodel, hyperparameters, optuna_oracle
 
     __version__: str
 
@@ -19,12 +20,27 @@ _HOMES = {
     "Best": "automl_pheno.api",
     "Dataset": "automl_pheno.data.dataset",
     "Run": "automl_pheno.api",
+    "hypermodel": "automl_pheno.study.tuner",
+    "hyperparameters": "automl_pheno.study.tuner",
     "load": "automl_pheno.api",
+    "optuna_oracle": "automl_pheno.study.tuner",
     "read": "automl_pheno.api",
     "search": "automl_pheno.api",
 }
 
-__all__ = ["AutoMLPhenoError", "Best", "Dataset", "Run", "__version__", "load", "read", "search"]
+__all__ = [
+    "AutoMLPhenoError",
+    "Best",
+    "Dataset",
+    "Run",
+    "__version__",
+    "hypermodel",
+    "hyperparameters",
+    "load",
+    "optuna_oracle",
+    "read",
+    "search",
+]
 
 
 def __getattr__(name: str) -> object:

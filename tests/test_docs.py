@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from automl_pheno.cli import main
@@ -82,6 +83,26 @@ def test_a_howto_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch:
     for number, code in enumerate(blocks(page, "python")):
         exec(compile(code, f"{name}:{number}", "exec"), {})
     assert list(tmp_path.rglob("predictions.csv"))
+
+
+def test_the_space_of_the_gpu_howto_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = blocks(ROOT / "docs" / "howto" / "gpu.md", "yaml")
+    monkeypatch.chdir(tmp_path)
+    Path("half.yaml").write_text(example)
+    assert main(["check", "half.yaml"]) == 0
+
+
+@pytest.mark.slow
+def test_the_gpu_howto_runs_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command as it stands, JAX among them, on the CPU, which the leaderboard shows."""
+    shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
+    monkeypatch.chdir(tmp_path)
+    for words in commands(ROOT / "docs" / "howto" / "gpu.md"):
+        assert main(words) == 0, words
+    for run in ("gpu", "gpu2", "jax"):
+        table = pd.read_csv(Path("studies", run, "leaderboard.csv"))
+        assert set(table["device"].dropna()) == {"cpu"}
+        assert (table["state"] == "complete").any()
 
 
 def test_the_splits_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

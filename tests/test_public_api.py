@@ -8,7 +8,19 @@ import pytest
 
 import automl_pheno as ap
 
-PUBLIC = ["AutoMLPhenoError", "Best", "Dataset", "Run", "__version__", "load", "read", "search"]
+PUBLIC = [
+    "AutoMLPhenoError",
+    "Best",
+    "Dataset",
+    "Run",
+    "__version__",
+    "hypermodel",
+    "hyperparameters",
+    "load",
+    "optuna_oracle",
+    "read",
+    "search",
+]
 
 
 def test_the_public_names_are_these() -> None:

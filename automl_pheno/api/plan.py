@@ -66,6 +66,7 @@ def search(
     out: str | Path | None = None,
     explain: bool = True,
     progress: Progress | None = None,
+    dashboard: int | None = None,
     **options: Any,
 ) -> Run:
     """Search networks, compare them with baselines, test the winner once, and explain it.
@@ -90,6 +91,8 @@ def search(
         Explain the winner and draw the pictures.
     progress
         Hears what happens; by default it is printed.
+    dashboard
+        Port of 127.0.0.1 on which the dashboard is served while the search runs, 0 for a free one; None for none.
     **options
         ``trait_table``, ``sequence_column``, ``id_column``, ``groups`` (what stays together, for example
         ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``,
@@ -101,7 +104,7 @@ def search(
         The space, the data, the study or the folder breaks a rule.
     """
     plan = plan_search(space=space, data=data, trait=trait, trials=trials, study=study, out=out, **options)
-    return run_plan(plan, explain=explain, progress=progress)
+    return run_plan(plan, explain=explain, progress=progress, dashboard=dashboard)
 
 
 def plan_search(
@@ -158,15 +161,27 @@ def plan_search(
     return Plan(config=config, folder=folder, dataset=dataset, trait=None if dataset is None else trait, notes=notes)
 
 
-def run_plan(plan: Plan, *, explain: bool = True, progress: Progress | None = None) -> Run:
+def run_plan(
+    plan: Plan, *, explain: bool = True, progress: Progress | None = None, dashboard: int | None = None
+) -> Run:
     """Run or resume a plan, then explain the winner and draw the pictures; see `search`."""
+    from automl_pheno.study.progress import ConsoleProgress
+
+    hear = ConsoleProgress() if progress is None else progress
+    if dashboard is None:
+        return _run_plan(plan, hear, explain=explain)
+    from automl_pheno.api.dashboard import dashboard_beside
+
+    with dashboard_beside(plan.folder, dashboard, hear.message):
+        return _run_plan(plan, hear, explain=explain)
+
+
+def _run_plan(plan: Plan, hear: Progress, *, explain: bool) -> Run:
     from automl_pheno.api.explain import explain_run
     from automl_pheno.api.report import draw_report
-    from automl_pheno.study.progress import ConsoleProgress
     from automl_pheno.study.search import run_search
     from automl_pheno.study.steps import step_bar
 
-    hear = ConsoleProgress() if progress is None else progress
     run_search(plan.config, plan.folder, hear, dataset=plan.dataset, trait=plan.trait)
     run = Run(plan.folder)
     if run.is_finished:

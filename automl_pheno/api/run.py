@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +21,15 @@ from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY
+from automl_pheno.study.start_up import without_start_up_chatter
 
 if TYPE_CHECKING:
     from automl_pheno.explain import Attribution
     from automl_pheno.predictors.protocol import Predictor
+    from automl_pheno.study.replay import Replay
 
 EXPLANATION = "explain"
 """Folder of the explanation in the folder of a run."""
-_STDERR = 2  # the file descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,12 @@ class Run:
         self._file(f"{BEST}/predictor.json")
         return load(self.path)
 
+    def replay(self, trial: int | str, *, out: str | Path | None = None, tolerance: float | None = None) -> Replay:
+        """Train a trial or a baseline again and say whether the same comes out; see `automl_pheno.api.replay`."""
+        from automl_pheno.api.replay import replay
+
+        return replay(self, trial, out=out, tolerance=tolerance)
+
     def _file(self, name: str) -> Path:
         path = self.path / name
         if not path.is_file():
@@ -133,7 +139,7 @@ class Best:
         if not self._loaded:
             if "keras" not in sys.modules:  # it reads this once, when it is imported
                 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-            with _without_start_up_chatter():
+            with without_start_up_chatter():
                 self._loaded.append(load_predictor(self.path))
         return self._loaded[0]
 
@@ -297,18 +303,3 @@ def load(run: str | Path | Run) -> Best:
         trait=header["trait"],
         variants=read_variants(folder),
     )
-
-
-@contextlib.contextmanager
-def _without_start_up_chatter() -> Iterator[None]:
-    """Keep what TensorFlow's C++ parts write to standard error when they are loaded from the user; errors raise."""
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, _STDERR)
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
-        os.close(nowhere)

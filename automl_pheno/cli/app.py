@@ -14,16 +14,19 @@ import typer
 
 from automl_pheno.cli.audit import audit
 from automl_pheno.cli.check import check
+from automl_pheno.cli.copy import import_trials
 from automl_pheno.cli.dashboard import dashboard
 from automl_pheno.cli.explain import explain
 from automl_pheno.cli.leaderboard import leaderboard
 from automl_pheno.cli.predict import predict
+from automl_pheno.cli.replay import replay
 from automl_pheno.cli.report import report
 from automl_pheno.cli.search import search
 from automl_pheno.cli.simulate import simulate
 from automl_pheno.cli.split import split
 from automl_pheno.cli.tables import EXIT_INTERRUPTED
 from automl_pheno.errors import AutoMLPhenoError
+from automl_pheno.study.storage.address import redact
 
 EXIT_UNEXPECTED = 1
 EXIT_BAD_INPUT = 2
@@ -43,8 +46,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (search, check, split, audit, leaderboard, explain, predict, report, simulate, dashboard):
+for _verb in (search, check, split, audit, leaderboard, explain, predict, report, simulate, dashboard, replay):
     app.command()(_verb)
+app.command("import")(import_trials)
 
 
 def _print_version(value: bool) -> None:
@@ -65,7 +69,9 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 done, 1 unexpected, 2 bad input, 3 leaks found, 130 interrupted.
+    """Run one verb and return its exit code.
+
+    0 done, 1 unexpected, 2 bad input, 3 leaks found, 4 a trial trained again was not the same, 130 interrupted.
 
     Parameters
     ----------
@@ -128,7 +134,7 @@ def _unexpected(error: Exception) -> int:
     text = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="automl-pheno-", suffix=".log", delete=False) as log:
-            log.write(f"automl-pheno {' '.join(sys.argv[1:])}\n{text}")
+            log.write(f"automl-pheno {redact(' '.join(sys.argv[1:]))}\n{redact(text)}")
         where = f"the traceback is in {log.name}"
     except OSError:
         where = f"the traceback follows\n{text}"

@@ -11,10 +11,16 @@ from automl_pheno.cli.options import RunFolder
 
 def dashboard(
     run: RunFolder,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="On 127.0.0.1 only.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8080,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; there is no password, so think before you change it.")
+    ] = "127.0.0.1",
+    editable: Annotated[
+        bool,
+        typer.Option("--editable/--read-only", help="Let notes on trials be written while no search runs."),
+    ] = False,
 ) -> None:
     """Show a run in the browser, also while it runs."""
-    from automl_pheno.study.dashboard import serve
+    from automl_pheno.api.dashboard import serve_dashboard
 
-    print(f"http://127.0.0.1:{port}/ shows {run}; Ctrl-C ends it")
-    serve(run, port=port)
+    serve_dashboard(run, host=host, port=port, editable=editable, say=lambda text: print(text, flush=True))

@@ -87,7 +87,7 @@ def search(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Serve the dashboard on 127.0.0.1 while the search runs.")
     ] = False,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the dashboard.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the dashboard; 0 takes a free one.")] = 8080,
 ) -> None:
     """Search networks and compare them with baselines.
 
@@ -129,4 +129,4 @@ def search(
     )
     for note in plan.notes:
         print(note)
-    print_outcome(run_plan(plan, explain=explain))
+    print_outcome(run_plan(plan, explain=explain, dashboard=port if dashboard else None))

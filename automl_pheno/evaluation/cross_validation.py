@@ -16,6 +16,9 @@ from automl_pheno.splits.split import Split
 StepReport = Callable[[int, float], bool]
 """``report(step, value) -> stop?``"""
 
+OnFold = Callable[[Predictor, int], None]
+"""``hear(predictor, number of the fold)``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossValidation:
@@ -84,6 +87,8 @@ def cross_validate(
     metric: str,
     seed: int,
     report: StepReport | None = None,
+    before: OnFold | None = None,
+    after: OnFold | None = None,
 ) -> CrossValidation:
     """Fit a fresh predictor on each fold's training rows and score it on the validation rows.
 
@@ -100,6 +105,8 @@ def cross_validate(
     report
         With one validation set: step = epoch from 1, value = best so far of the metric (pruning by the raw value would
         punish a late bad epoch that early stopping throws away). With K folds: step = fold from 1, value = mean so far.
+    before, after
+        Hear of each predictor before and after its fit.
 
     Raises
     ------
@@ -122,12 +129,16 @@ def cross_validate(
             return report(epoch, best[-1])
 
         predictor = make()
+        if before is not None:
+            before(predictor, fold.number)
         summary = predictor.fit(
             train,
             validation,
             rng=generator(seed, "fold", fold.number),
             report=None if split.is_cross_validation else by_epoch,
         )
+        if after is not None:
+            after(predictor, fold.number)
         result = score(validation.y, predictor.predict(validation.inputs))
         if any(value != value for value in result.values()):
             msg = f"a prediction was not finite in fold {fold.number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from keras import layers
@@ -22,10 +23,13 @@ class Parts:
         Makes a dropout layer of a rate.
     gate
         Makes a layer of one weight a position; (n, positions, channels) stays so.
+    precision
+        Policy of Keras for every layer, ``mixed_bfloat16``; never the global one.
     """
 
     dropout: Callable[[float], Any]
     gate: Callable[[], Any]
+    precision: str = "float32"
 
 
 Builder = Callable[[Any, Any, Parts], Any]
@@ -36,16 +40,16 @@ BUILDERS: Registry[Builder] = Registry("block")
 _BATCH_NORM_MOMENTUM = 0.9
 
 
-def _normalize(tensor: Any, kind: str) -> Any:
+def _normalize(tensor: Any, kind: str, parts: Parts) -> Any:
     if kind == "batch":
-        return layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM)(tensor)
+        return layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, dtype=parts.precision)(tensor)
     if kind == "layer":
-        return layers.LayerNormalization()(tensor)
+        return layers.LayerNormalization(dtype=parts.precision)(tensor)
     return tensor
 
 
-def _activate(tensor: Any, name: str) -> Any:
-    return tensor if name == "linear" else layers.Activation(name)(tensor)
+def _activate(tensor: Any, name: str, parts: Parts) -> Any:
+    return tensor if name == "linear" else layers.Activation(name, dtype=parts.precision)(tensor)
 
 
 def _drop(tensor: Any, rate: float, parts: Parts) -> Any:
@@ -61,28 +65,28 @@ def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
         strides=block.stride,
         dilation_rate=block.dilation,
         padding=block.padding,
+        dtype=parts.precision,
     )(tensor)
-    tensor = _activate(_normalize(tensor, block.normalization), block.activation)
+    tensor = _activate(_normalize(tensor, block.normalization, parts), block.activation, parts)
     if block.pooling == "max":
-        tensor = layers.MaxPooling1D(block.pool_size)(tensor)
+        tensor = layers.MaxPooling1D(block.pool_size, dtype=parts.precision)(tensor)
     elif block.pooling == "average":
-        tensor = layers.AveragePooling1D(block.pool_size)(tensor)
+        tensor = layers.AveragePooling1D(block.pool_size, dtype=parts.precision)(tensor)
     return _drop(tensor, block.dropout, parts)
 
 
 @BUILDERS.add("flatten")
 def flatten(tensor: Any, block: FlattenBlock, parts: Parts) -> Any:
     """Concatenate all positions, or pool over them."""
-    del parts
     ends = {"none": layers.Flatten, "max": layers.GlobalMaxPooling1D, "average": layers.GlobalAveragePooling1D}
-    return ends[block.pooling]()(tensor)
+    return ends[block.pooling](dtype=parts.precision)(tensor)
 
 
 @BUILDERS.add("dense")
 def dense(tensor: Any, block: DenseBlock, parts: Parts) -> Any:
     """Dense layer, normalisation, activation, dropout, in this order."""
-    tensor = layers.Dense(block.units)(tensor)
-    tensor = _activate(_normalize(tensor, block.normalization), block.activation)
+    tensor = layers.Dense(block.units, dtype=parts.precision)(tensor)
+    tensor = _activate(_normalize(tensor, block.normalization, parts), block.activation, parts)
     return _drop(tensor, block.dropout, parts)
 
 
@@ -98,4 +102,7 @@ def plain_parts() -> Parts:
 
     A gate is a batch normalisation over positions whose moving mean and variance stay 0 and 1.
     """
-    return Parts(dropout=layers.Dropout, gate=lambda: layers.BatchNormalization(axis=1, center=False, epsilon=1e-7))
+    return Parts(
+        dropout=partial(layers.Dropout, dtype="float32"),
+        gate=lambda: layers.BatchNormalization(axis=1, center=False, epsilon=1e-7, dtype="float32"),
+    )

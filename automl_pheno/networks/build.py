@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 
@@ -26,7 +27,8 @@ def build(config: ModelConfig, width: int) -> keras.Model:
     -------
     Model from (n, width, 4) base probabilities, or (n, width, channels) coded genotypes (additive: 1 channel, the
     standardised dosage; dominance: 2; one_hot: 3), to (n, 1) trait values in training-set sd. Only layers of Keras: it
-    loads without this package.
+    loads without this package. It computes in float32 whatever ``fit.precision`` it was trained in, so that it gives
+    the same numbers on every machine.
     """
     return _build(config, width, plain_parts())
 
@@ -34,9 +36,16 @@ def build(config: ModelConfig, width: int) -> keras.Model:
 def build_for_training(config: ModelConfig, width: int) -> keras.Model:
     """Return the same network, its weights in the same order, made for training.
 
-    Dropout rates are non-trainable weights, so that networks that differ only in them share one compilation.
+    Dropout rates are non-trainable weights, so that networks that differ only in them share one compilation. All layers
+    but the last one compute in ``fit.precision``; weights are float32.
     """
-    return _build(config, width, Parts(dropout=VariableDropout, gate=PositionGate))
+    precision = config.fit.precision
+    parts = Parts(
+        dropout=partial(VariableDropout, dtype=precision),
+        gate=partial(PositionGate, dtype=precision),
+        precision=precision,
+    )
+    return _build(config, width, parts)
 
 
 def average(models: Sequence[keras.Model]) -> keras.Model:
@@ -54,5 +63,5 @@ def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:
     tensor = inputs
     for block in (*config.trunk, *config.head):
         tensor = BUILDERS[block.block](tensor, block, parts)
-    outputs = keras.layers.Dense(1, name="trait")(tensor)
+    outputs = keras.layers.Dense(1, name="trait", dtype="float32")(tensor)
     return keras.Model(inputs, outputs, name="network")

@@ -24,8 +24,13 @@ class VariableDropout(keras.layers.Layer):  # type: ignore[misc]  # keras has no
     def build(self, input_shape: Any) -> None:
         """Create the rate."""
         del input_shape
+        # not cast with the layer's inputs: half precision would round the rate
         self.rate = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(self._initial_rate), trainable=False, name="rate"
+            shape=(),
+            initializer=keras.initializers.Constant(self._initial_rate),
+            trainable=False,
+            autocast=False,
+            name="rate",
         )
 
     def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002  # Keras passes it by this name
@@ -34,7 +39,7 @@ class VariableDropout(keras.layers.Layer):  # type: ignore[misc]  # keras has no
             return inputs
         rate = keras.ops.convert_to_tensor(self.rate)
         draws = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator)
-        return inputs * keras.ops.cast(draws >= rate, inputs.dtype) / (1.0 - rate)
+        return inputs * keras.ops.cast(draws >= rate, inputs.dtype) / keras.ops.cast(1.0 - rate, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the input."""

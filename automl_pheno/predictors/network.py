@@ -21,7 +21,7 @@ from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
 from automl_pheno.predictors.state import check_weights
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import network_size
-from automl_pheno.training import TrainingData, TrainingResult, train
+from automl_pheno.training import Checkpoint, TrainingData, TrainingResult, train
 
 _CHUNK = 512
 
@@ -50,6 +50,11 @@ class NetworkPredictor:
     units
         Maps trait and predictions to the units in which the metric judges an epoch, where the trait was transformed;
         None where it was not. Set before `fit`.
+    until, start
+        Break the training off after this epoch, and go on from here; see `training.train`. Set before `fit`, with one
+        member; `start` is None afterwards if it did not fit.
+    checkpoint
+        What `fit` left to go on from, where `until` was set.
     """
 
     kind = "network"
@@ -64,6 +69,9 @@ class NetworkPredictor:
         self.y_mean = 0.0
         self.y_sd = 1.0
         self.units: Callable[[FloatArray], FloatArray] | None = None
+        self.until: int | None = None
+        self.start: Checkpoint | None = None
+        self.checkpoint: Checkpoint | None = None
         self._width = 0
         self._coder: GenotypeCoder | None = None
         self._trained: list[TrainingResult] = []
@@ -114,6 +122,7 @@ class NetworkPredictor:
         self._trained = [train_network(self, data, validation, rng, report) for _ in range(self.members)]
         self._model = None
         result = self._trained[0]
+        self.start, self.checkpoint = self.start if result.began else None, result.checkpoint
         return FitSummary(
             weights=size.weights * self.members,
             seconds=time.perf_counter() - start,
@@ -121,15 +130,16 @@ class NetworkPredictor:
             best_epoch=result.best_epoch,
             curve=result.curve,
             stopped=result.stopped,
+            chosen={} if self.until is None else {"initial_epoch": result.began},
         )
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""
         self._check(inputs)
-        if self._trained:
+        if self._trained and self.config.fit.precision == "float32":
             rows = self._rows(inputs)
             scaled = np.mean([result.predict(rows) for result in self._trained], axis=0)
-        else:
+        else:  # loaded; or trained in another precision than the network that is kept computes in
             model = self.model
             chunks = [inputs.take(np.arange(i, min(i + _CHUNK, len(inputs)))) for i in range(0, len(inputs), _CHUNK)]
             outputs = [keras.ops.convert_to_numpy(model(self.encode(chunk), training=False)) for chunk in chunks]
@@ -241,4 +251,6 @@ def train_network(
         epochs=predictor.epochs,
         monitor=monitor if validation is not None else None,
         report=report,
+        until=predictor.until,
+        start=predictor.start,
     )

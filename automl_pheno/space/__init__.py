@@ -14,7 +14,7 @@ from automl_pheno.space.ranges import Choice, FloatRange, IntRange, Range, Scala
 from automl_pheno.space.sample import Suggest, default_values, sample
 from automl_pheno.space.schema import json_schema
 from automl_pheno.space.size import LayerSize, NetworkSize, network_size
-from automl_pheno.space.suggest import from_keras_tuner, from_optuna, from_rng, from_values
+from automl_pheno.space.suggest import declare_hyperparameters, from_keras_tuner, from_optuna, from_rng, from_values
 from automl_pheno.space.tree import Condition, Parameter, SearchSpace, SpaceBlock, parameters
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "SpaceExtent",
     "Suggest",
     "count_configurations",
+    "declare_hyperparameters",
     "default_values",
     "from_keras_tuner",
     "from_optuna",

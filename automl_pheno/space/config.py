@@ -12,6 +12,7 @@ Activation = Literal[
 ]
 Normalization = Literal["none", "batch", "layer"]
 Coding = Literal["additive", "dominance", "one_hot"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -93,6 +94,11 @@ class FitConfig(Config):
         default=0.0, ge=0.0, le=10.0, description="Penalty on the mean |weight| of gate blocks, relative to the loss."
     )
     batch_size: int = Field(default=64, ge=1, le=65536, description="Samples a step.")
+    precision: Precision = Field(
+        default="float32",
+        description="Of the layers while training; mixed ones are for GPUs with tensor cores. Weights, the last layer, "
+        "the loss and the finished network are float32.",
+    )
     max_epochs: int = Field(default=60, ge=1, le=100000, description="Never more than this.")
     patience: int = Field(default=10, ge=1, le=100000, description="Epochs without a better validation value.")
 

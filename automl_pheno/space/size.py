@@ -11,6 +11,7 @@ CODING_CHANNELS = {"additive": 1, "dominance": 2, "one_hot": 3}
 """Values a variant, by how genotypes are coded."""
 _BASES = 4
 _BYTES = 4  # float32
+_HALF_BYTES = 2  # float16 and bfloat16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,8 @@ class NetworkSize:
     activations
         Values that all layers put out for one sample, the input included.
     memory_bytes
-        Estimate for one training batch in float32: activations and their gradients, weights, their gradients
-        and the optimizer's state. The framework's own needs come on top.
+        Estimate for one training batch: activations and their gradients in the precision of the training, weights,
+        their gradients and the optimizer's state in float32. The framework's own needs come on top.
     table
         Every layer that has weights or changes the shape, from input to output.
     """
@@ -158,7 +159,9 @@ def _summed(table: list[LayerSize], config: ModelConfig, width: int) -> NetworkS
     non_trainable = sum(layer.non_trainable for layer in table)
     activations = width * channels(config) + sum(_values(layer.shape) for layer in table)
     copies = 2 + _optimizer_slots(config.fit)
-    memory = _BYTES * (2 * activations * config.fit.batch_size + copies * weights + non_trainable)
+    mixed = config.fit.precision != "float32"
+    memory = (_HALF_BYTES if mixed else _BYTES) * 2 * activations * config.fit.batch_size
+    memory += _BYTES * (copies * weights + non_trainable) + (_HALF_BYTES * weights if mixed else 0)
     return NetworkSize(
         layers=sum(layer.name.endswith((".conv", ".dense")) for layer in table) + 1,
         weights=weights,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from automl_pheno.errors import SpaceError, known_names
-from automl_pheno.space.ranges import Choice, IntRange, Range, Scalar
+from automl_pheno.space.ranges import Choice, FloatRange, IntRange, Range, Scalar
 from automl_pheno.space.sample import Suggest
+from automl_pheno.space.tree import SearchSpace, parameters
 
 
 class OptunaTrial(Protocol):
@@ -49,26 +52,79 @@ def from_optuna(trial: OptunaTrial) -> Suggest:
     return suggest
 
 
-def from_keras_tuner(hp: Any) -> Suggest:
-    """Return a `Suggest` that asks a ``keras_tuner.HyperParameters``, under the same names and with the same limits.
+def from_keras_tuner(hp: Any, space: SearchSpace) -> Suggest:
+    """Return a `Suggest` that reads a ``keras_tuner.HyperParameters``, in which the space is declared first.
 
-    KerasTuner's default of each hyperparameter is the default of the space, so that ``hp`` before any search
+    A hyperparameter that has no value in `hp` yet gets the default of the space, so that ``hp`` before any search
     gives the hand-made configuration.
     """
+    declare_hyperparameters(hp, space)
 
     def suggest(name: str, limits: Range) -> Scalar:
-        default = limits.middle()
-        if isinstance(limits, Choice):
-            if set(limits.values) == {True, False} and isinstance(limits.values[0], bool):
-                return bool(hp.Boolean(name, default=default))
-            # KerasTuner turns booleans into 0 and 1; `cast` turns them back.
-            return limits.cast(hp.Choice(name, list(limits.values), default=default))
-        sampling = "log" if limits.log else "linear"
-        ask = hp.Int if isinstance(limits, IntRange) else hp.Float
-        value = ask(name, limits.min, limits.max, step=limits.step, sampling=sampling, default=default)
-        return int(value) if isinstance(limits, IntRange) else float(value)
+        if name not in hp.values:
+            msg = f"{name}: KerasTuner gives it no value; {known_names(name, hp.values)}"
+            raise SpaceError(msg)
+        try:
+            return _within(limits, hp.values[name])
+        except ValueError as error:
+            msg = f"{name}: {error}"
+            raise SpaceError(msg) from None
 
     return suggest
+
+
+def declare_hyperparameters(hp: Any, space: SearchSpace) -> None:
+    """Declare every parameter of the space in a ``keras_tuner.HyperParameters``: names, limits, defaults, conditions.
+
+    ``when`` and ``repeat`` become KerasTuner's conditions on the value of another hyperparameter, so that ``hp.values``
+    holds a name exactly when the parameter exists. A name that `hp` knows already is left as it is. A range of numbers
+    with a step becomes an ordered choice of its values, since KerasTuner's sums of binary fractions overstep the
+    largest value or lose it (0 to 0.3 in steps of 0.1 is 0, 0.1 and 0.2 there).
+    """
+    known = {found.name for found in hp.space}
+    ranges = {parameter.name: parameter.range for parameter in parameters(space)}
+    explored = len(hp.active_scopes), len(hp.inactive_scopes)
+    for parameter in parameters(space):
+        if parameter.name in known:
+            continue
+        with ExitStack() as scopes:
+            for condition in parameter.conditions:
+                values = [ranges[condition.parameter].cast(value) for value in condition.values]
+                scopes.enter_context(hp.conditional_scope(condition.parameter, values))
+            _declare(hp, parameter.name, parameter.range)
+    # A tuner builds a network for each scope that it finds here, to see what else is in it; all is declared by now.
+    del hp.active_scopes[explored[0] :], hp.inactive_scopes[explored[1] :]
+
+
+def _declare(hp: Any, name: str, limits: Range) -> None:
+    default = limits.middle()
+    if isinstance(limits, Choice):
+        if set(limits.values) == {True, False} and isinstance(limits.values[0], bool):
+            hp.Boolean(name, default=default)
+        else:
+            hp.Choice(name, list(limits.values), default=default)
+    elif isinstance(limits, IntRange):
+        sampling = "log" if limits.log else "linear"
+        hp.Int(name, limits.min, limits.max, step=limits.step, sampling=sampling, default=default)
+    elif (count := limits.count()) is not None:
+        hp.Choice(name, [limits.at(index) for index in range(count)], ordered=True, default=default)
+    else:
+        hp.Float(name, limits.min, limits.max, sampling="log" if limits.log else "linear", default=default)
+
+
+def _within(limits: Range, value: Any) -> Scalar:
+    """Return a value of KerasTuner as one of the range.
+
+    At the upper end of a logarithmic range of whole numbers KerasTuner gives one more than the largest, and elsewhere
+    a number that rounding puts next to a limit.
+    """
+    if isinstance(limits, IntRange) and limits.log and value == limits.max + 1:
+        return limits.max
+    if isinstance(limits, FloatRange) and limits.step is None:
+        for limit in (limits.min, limits.max):
+            if math.isclose(value, limit, rel_tol=1e-12):
+                return limit
+    return limits.cast(value)
 
 
 def from_values(values: Mapping[str, object]) -> Suggest:

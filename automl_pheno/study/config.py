@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from automl_pheno.curation import CurationConfig
@@ -17,8 +17,9 @@ from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.space.document import Located, Problems, decode, parse_document
 from automl_pheno.splits.config import SplitConfig
-from automl_pheno.study.engines import DEFAULT_ENGINE, DEFAULT_PRUNER, ENGINES, PRUNERS, engine_name
+from automl_pheno.study.engines import ALLOTS_EPOCHS, DEFAULT_ENGINE, DEFAULT_PRUNER, ENGINES, PRUNERS, engine_name
 from automl_pheno.study.slots.config import ClusterConfig
+from automl_pheno.study.storage.address import redact
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
@@ -92,6 +93,13 @@ class StudyConfig(_Frozen):
     backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Of Keras.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Of everything random in the search.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_pruner_where_epochs_are_allotted(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("engine") in ALLOTS_EPOCHS and "pruner" not in fields:
+            return {**fields, "pruner": "none"}
+        return fields
+
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
@@ -122,9 +130,13 @@ class StudyConfig(_Frozen):
     @classmethod
     def _url(cls, url: str | None) -> str | None:
         if url is not None and not _URL.match(url):
-            msg = f"must be the URL of a database, postgresql://USER@HOST/NAME, got {url!r}"
+            msg = f"must be the URL of a database, postgresql://USER@HOST/NAME, got {redact(url)!r}"
             raise ValueError(msg)
         return url
+
+    @field_serializer("storage")
+    def _without_password(self, url: str | None) -> str | None:
+        return None if url is None else redact(url)
 
     @field_validator("metric")
     @classmethod
@@ -161,10 +173,11 @@ class StudyConfig(_Frozen):
         if self.scheduler is not None and self.cluster is not None:
             msg = "scheduler: and cluster: name two places for the slots; give one"
             raise ValueError(msg)
+        if self.engine in ALLOTS_EPOCHS and self.pruner != "none":
+            msg = f"engine {self.engine} shares out the epochs itself, so pruner {self.pruner} is of no use; leave it out"
+            raise ValueError(msg)
         if self.storage is not None and self.engine.startswith("keras-tuner/"):
-            msg = (
-                f"engine {self.engine} keeps its state in one process and cannot share a storage; leave it out"
-            )
+            msg = f"engine {self.engine} keeps its state in one process and cannot share a storage; leave it out"
             raise ValueError(msg)
         if self.trials == 0 and self.baselines == ():
             msg = "trials: 0 and no baselines leave nothing to do"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,28 +11,41 @@ from typing import Any
 from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
-from automl_pheno.evaluation.cross_validation import cross_validate
+from automl_pheno.evaluation.cross_validation import OnFold, cross_validate
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.storage import make_predictor, save_predictor
 from automl_pheno.rng import generator
 from automl_pheno.splits import Split, read_split
 from automl_pheno.study.baselines import BASELINES
+from automl_pheno.study.continuation import Continuation
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
 from automl_pheno.study.slots.worker import Report
+from automl_pheno.study.start_up import choose_backend
 
 
-def evaluate(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None) -> dict[str, Any]:
     """Cross-validate ``task["candidate"]`` on the development samples; test samples are not in reach.
 
     Parameters
     ----------
     task
-        ``candidate``, ``metric``, ``seed``, ``run`` (folder), ``data`` (hash), ``trait``, ``backend``.
+        ``candidate``, ``metric``, ``seed``, ``run`` (folder), ``data`` (hash), ``trait``, ``backend``; with
+        ``budget`` (epochs) and ``continues`` (name of a trial) as in `Continuation`.
     report
         See `cross_validate`.
+    keep
+        Hears of each fitted predictor.
     """
     metric, trait = str(task["metric"]), str(task["trait"])
     dataset, split = _development(str(task["run"]), str(task["data"]))
+    continuation = Continuation.of(task)
+
+    def after(predictor: Predictor, fold: int) -> None:
+        if continuation is not None:
+            continuation.after(predictor, fold)
+        if keep is not None:
+            keep(predictor, fold)
+
     result = cross_validate(
         lambda: _make(task),
         dataset,
@@ -43,10 +54,13 @@ def evaluate(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
         metric=metric,
         seed=int(task["seed"]),
         report=report,
+        before=None if continuation is None else continuation.before,
+        after=after,
     )
     folds = len(result.scores)
     return {
         "state": "pruned" if result.pruned else "complete",
+        "reason": "" if continuation is None else continuation.reason,
         "value": result.mean(metric),
         "sd": result.sd(metric) if folds > 1 else None,
         "scores": {name: result.mean(name) for name in result.scores[0]},
@@ -98,17 +112,12 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
 def _make(task: Mapping[str, Any], epochs: int | None = None, members: int = 1) -> Predictor:
     name = str(task["candidate"]["name"])
     if name not in BASELINES:  # only networks need Keras
-        _choose_backend(str(task["backend"]))
+        _need_backend(str(task["backend"]))
     return make_predictor(task["candidate"], str(task["metric"]), epochs, members)
 
 
-def _choose_backend(backend: str) -> None:
-    """Set Keras' backend, which it reads once, when it is imported."""
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = backend
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        return
-    loaded = sys.modules["keras"].config.backend()
+def _need_backend(backend: str) -> None:
+    loaded = choose_backend(backend)
     if loaded != backend:
         msg = f"backend: {backend} was asked for, but this process has Keras on {loaded}; use workers: 1 or more"
         raise StudyError(msg)

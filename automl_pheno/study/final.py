@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,15 +25,27 @@ from automl_pheno.rng import derive_seed, generator
 from automl_pheno.splits import read_split
 from automl_pheno.study.progress import Progress
 from automl_pheno.study.records import TrialRecord, finite
-from automl_pheno.study.run_folder import BEST, FINAL, FINALISTS, SEALED, SPLIT, TEST_PREDICTIONS, RunFolder
+from automl_pheno.study.run_folder import (
+    BEST,
+    FINAL,
+    FINALISTS,
+    SEALED,
+    SPLIT,
+    TEST_PREDICTIONS,
+    TESTED_ELSEWHERE,
+    RunFolder,
+)
 from automl_pheno.study.slots.executor import Executor, Outcome, Reported
+from automl_pheno.study.slots.symptoms import GONE
 from automl_pheno.study.slots.worker import REFIT
+from automl_pheno.study.storage.book import TestClaim, TrialBook
 from automl_pheno.study.storage.journal import MAX_KILLS
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
 WEAK = 0.3
 """Below this Pearson r on the test set an explanation is of little worth."""
+_LOOK_AGAIN = 1.0  # seconds between two looks at what other supervisors do
 FEWEST_GROUPS = 8
 """With fewer groups of test samples whole groups cannot be resampled: of one group every resample is the same."""
 
@@ -77,6 +90,7 @@ class _Finalist:
     folder: str
     outcome: Outcome | None = None
     kills: int = 0
+    tries: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -99,7 +113,70 @@ def refuse_opened(folder: Path) -> None:
         raise StudyError(msg)
 
 
-def run_final(plan: FinalPlan, folder: RunFolder, executor: Executor, progress: Progress) -> dict[str, Any]:
+def test_once(
+    plan: FinalPlan, folder: RunFolder, executor: Executor, progress: Progress, book: TrialBook, *, ending: str
+) -> dict[str, Any] | None:
+    """Open the test set if no other supervisor of the study does, or did; see `run_final`.
+
+    Parameters
+    ----------
+    plan, folder, executor, progress
+        As for `run_final`.
+    book
+        Of the study.
+    ending
+        Of this supervisor's search. One that ran into its time limit leaves the test to those that still search;
+        otherwise it waits for them.
+
+    Returns
+    -------
+    dict or None
+        What ``final.json`` holds; None if another supervisor has it, or will.
+    """
+    said = ""
+    try:
+        while (claim := book.claim_test(counted_out=ending == "finished")).state != "mine":
+            if claim.state == "done":
+                return take_result(folder, claim, progress)
+            if claim.state == "searching":
+                message = f"others still search ({claim.by}); the last one opens the test set"
+            else:
+                message = f"{claim.by} is testing the finalists in {claim.folder}; waiting for its result"
+            if message != said:
+                progress.message(message)
+                said = message
+            if claim.state == "searching" and ending == "time limit":
+                return None
+            time.sleep(_LOOK_AGAIN)
+        return run_final(plan, folder, executor, progress, publish=book.publish_test)
+    finally:
+        book.finish()
+
+
+def take_result(folder: RunFolder, claim: TestClaim, progress: Progress) -> dict[str, Any] | None:
+    """Write down how the test of a shared study ended; return it where it was this folder's, and None elsewhere."""
+    result = dict(claim.result)
+    winner = result["winner"]
+    if claim.folder == str(folder.path) and (folder.path / str(winner["folder"])).is_dir():
+        # The process was killed between telling the others and its own last files.
+        _keep_best(folder.path, Path(str(winner["folder"])).name)
+        write_json(folder.path / FINAL, result)
+        folder.write_leaderboard()
+        return result
+    write_json(folder.path / TESTED_ELSEWHERE, {"by": claim.by, "folder": claim.folder, "result": result})
+    folder.write_leaderboard()
+    progress.message(f"{winner['name']} is the winner; {claim.by} tested it, the model is in {claim.folder}/{BEST}")
+    return None
+
+
+def run_final(
+    plan: FinalPlan,
+    folder: RunFolder,
+    executor: Executor,
+    progress: Progress,
+    *,
+    publish: Callable[[Mapping[str, Any]], bool] = lambda result: True,  # noqa: ARG005 - where nobody listens
+) -> dict[str, Any]:
     """Refit the finalists on all development samples, test them once, and name the winner, chosen by validation.
 
     Writes ``finalists/``, ``best/``, ``test_predictions.csv``, ``final.json`` and the leaderboard.
@@ -131,7 +208,10 @@ def run_final(plan: FinalPlan, folder: RunFolder, executor: Executor, progress: 
         msg = f"{folder.path}: no finalist could be refitted; {entries[0].record.name}: {reason}"
         raise StudyError(msg)
     result = _test(plan, folder.path, entries, winner)
-    _keep_best(folder.path, winner)
+    if not publish(finite(result)):
+        msg = f"{folder.path}: another supervisor took the final test over; its result counts: run the same command again"
+        raise StudyError(msg)
+    _keep_best(folder.path, winner.folder)
     write_json(folder.path / FINAL, finite(result))
     folder.write_leaderboard()
     return result
@@ -142,9 +222,18 @@ def choose_finalists(records: Sequence[TrialRecord], *, metric: str, networks: i
     sign = -1.0 if METRICS[metric].higher_is_better else 1.0
     complete = [record for record in records if record.state == "complete" and record.value is not None]
     ordered = sorted(complete, key=lambda record: sign * (record.value or 0.0))
-    best = [record for record in ordered if record.kind == "network"][:networks]
+    best = _distinct(record for record in ordered if record.kind == "network")[:networks]
     chosen = {record.name for record in best} | {record.name for record in ordered if record.kind == "baseline"}
     return [record for record in ordered if record.name in chosen]
+
+
+def _distinct(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return of a network that was trained on and on, with growing budgets, only the first of its records."""
+    found: dict[str, TrialRecord] = {}
+    for record in records:
+        key = record.name if record.budget is None else json.dumps(finite(record.params), sort_keys=True)
+        found.setdefault(key, record)
+    return list(found.values())
 
 
 def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, progress: Progress) -> None:
@@ -159,10 +248,11 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
             progress.reported(entry.record.name, reported.step, reported.value)
 
     while waiting or running:
+        executor.expect(len(waiting) + len(running))
         while waiting and executor.free() > 0:
             entry = waiting.popleft()
             record = entry.record
-            task = f"{record.name}#refit{entry.kills}"
+            task = f"{record.name}#refit{entry.tries}"
             running[task] = entry
             executor.submit(
                 {
@@ -182,7 +272,8 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
             entry = running.pop(finished.task)
             progress.gone(entry.record.name)
             if finished.outcome["state"] == "lost":
-                entry.kills += 1
+                entry.tries += 1
+                entry.kills += finished.outcome.get("fault") != GONE
                 if entry.kills < MAX_KILLS:
                     waiting.append(entry)
                     continue
@@ -291,10 +382,10 @@ def _spelt(baseline: str) -> str:
     return baseline.upper() if baseline in ("gblup", "rkhs") else baseline.replace("_", " ")
 
 
-def _keep_best(path: Path, winner: _Finalist) -> None:
+def _keep_best(path: Path, winner: str) -> None:
     """Make ``best/`` a copy of the winner's folder, by way of a temporary one."""
     best, fresh = path / BEST, path / f".{BEST}.{time.monotonic_ns()}"
     with writing(best):
-        shutil.copytree(path / FINALISTS / winner.folder, fresh)
+        shutil.copytree(path / FINALISTS / winner, fresh)
         shutil.rmtree(best, ignore_errors=True)
         fresh.rename(best)

@@ -37,8 +37,8 @@ def make_leaderboard(
     -------
     DataFrame
         ``rank, name, kind, trial, state, val_<metric>, val_sd, test_<metric>, test_low, test_high, weights, epochs,
-        seconds``, the other validation metrics, ``reason``, and the parameters. Complete ones come first and are
-        ranked by the validation metric, then pruned, failed and infeasible ones.
+        seconds``, the other validation metrics, ``device``, ``reason``, and the parameters. Complete ones come first
+        and are ranked by the validation metric, then pruned, failed and infeasible ones.
     """
     sign = -1.0 if METRICS[metric].higher_is_better else 1.0
     ordered = sorted(
@@ -73,6 +73,7 @@ def make_leaderboard(
                 "epochs": record.epochs,
                 "seconds": record.seconds,
                 **{f"val_{name}": record.scores.get(name) for name in others},
+                "device": record.device,
                 "reason": record.reason,
                 **{name: record.params.get(name) for name in parameters},
             }
@@ -84,7 +85,7 @@ def make_leaderboard(
 def _columns(metric: str, others: Sequence[str], parameters: Sequence[str]) -> list[str]:
     return [
         "rank", "name", "kind", "trial", "state", f"val_{metric}", "val_sd", f"test_{metric}", "test_low", "test_high",
-        "weights", "epochs", "seconds", *(f"val_{name}" for name in others), "reason", *parameters,
+        "weights", "epochs", "seconds", *(f"val_{name}" for name in others), "device", "reason", *parameters,
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from automl_pheno.space.tree import SearchSpace
-from automl_pheno.study.proposals import CheckSize
+from automl_pheno.study.proposals import CheckSize, EstimateMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,8 @@ class Plan:
         Seconds, or None.
     max_weights
         Larger networks are infeasible.
+    memory, max_memory
+        See `EstimateMemory`; networks whose training needs more bytes are infeasible.
     values_of_folds
         True if the pruner wants the value of each fold instead of the running mean.
     in_process
@@ -44,6 +46,8 @@ class Plan:
         Called after each record, with the leaderboard on disk.
     stop_grace
         Seconds that a task has to end by itself once told to.
+    then
+        Tasks that follow the search, for which slots are kept.
     """
 
     space: SearchSpace
@@ -58,7 +62,10 @@ class Plan:
     time_limit: float | None = None
     trial_timeout: float | None = None
     max_weights: int | None = None
+    memory: EstimateMemory | None = None
+    max_memory: int | None = None
     values_of_folds: bool = False
     in_process: bool = False
     after_record: Callable[[], None] = lambda: None
     stop_grace: float = 60.0
+    then: int = 0

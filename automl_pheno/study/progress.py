@@ -244,7 +244,7 @@ def _describe(record: TrialRecord, standing: Standing) -> str:
     if record.epochs:
         details.append(f"{record.epochs} epochs")
     if record.seconds is not None:
-        details.append(f"{record.seconds:.1f} s")
+        details.append(f"{record.seconds:.1f} s" + (f" on {record.device}" if record.device else ""))
     if record.reason:
         details.append(record.reason)
     count = f"[{standing.counted}/{standing.target}] " if record.kind == "network" else ""

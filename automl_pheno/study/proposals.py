@@ -46,6 +46,9 @@ OnInfeasible = Callable[[optuna.Trial, str, float], None]
 CheckSize = Callable[[ModelConfig], int]
 """Return the number of weights, or raise `InfeasibleError`."""
 
+EstimateMemory = Callable[[ModelConfig], int]
+"""Return the bytes that a training is estimated to need; asked for configurations that `CheckSize` let pass."""
+
 
 class Proposals:
     """Asks the engine, by way of the study, for configurations.
@@ -62,6 +65,8 @@ class Proposals:
         See `CheckSize`.
     max_weights
         A network with more is infeasible; None for no limit.
+    memory, max_memory
+        See `EstimateMemory`; a network whose training needs more is infeasible. None for no limit.
     seed
         For the random draws.
     on_infeasible
@@ -78,12 +83,16 @@ class Proposals:
         max_weights: int | None,
         seed: int,
         on_infeasible: OnInfeasible,
+        memory: EstimateMemory | None = None,
+        max_memory: int | None = None,
     ) -> None:
         self._book = book
         self._engine = engine
         self._space = space
         self._check = check
         self._max_weights = max_weights
+        self._memory = memory
+        self._max_memory = max_memory
         self._on_infeasible = on_infeasible
         self._rng = generator(seed, "draws", len(book.study.get_trials(deepcopy=False)))
         self._known: dict[str, str] = {}
@@ -101,8 +110,8 @@ class Proposals:
         while True:
             if repeated >= REASKS:
                 values = self._draw_new() if self._engine.draws_at_random else None
-                if values is None:
-                    return "exhausted"
+                if values is None:  # what others have in flight may come back to be tried here
+                    return "wait" if self._book.taken() else "exhausted"
                 self._book.study.enqueue_trial(values)
                 repeated = 0
             if (readiness := self._engine.prepare(self._book.study)) != "ready":
@@ -110,7 +119,7 @@ class Proposals:
             trial = self._book.ask()
             config = sample(self._space, from_optuna(trial))
             key = params_key(trial.params, trial.user_attrs.get(BUDGET))
-            if (earlier := self._known.get(key)) is not None:
+            if (earlier := self._known.get(key) or self._book.taken().get(key)) is not None:
                 repeated += 1
                 self._book.discard(trial, DUPLICATE, duplicate_of=earlier)
                 self._engine.finished(self._book.frozen(trial), "duplicate", None)
@@ -149,13 +158,18 @@ class Proposals:
         if self._max_weights is not None and weights > self._max_weights:
             msg = f"{weights} weights, max_weights is {self._max_weights}"
             raise _TooLargeError(msg, weights / self._max_weights - 1.0)
+        if self._memory is not None and self._max_memory is not None:
+            needed = self._memory(config)
+            if needed > self._max_memory:
+                msg = f"training needs about {_size_text(needed)}, max_memory is {_size_text(self._max_memory)}"
+                raise _TooLargeError(msg, needed / self._max_memory - 1.0)
         return weights
 
     def _draw_new(self) -> dict[str, Any] | None:
         suggest = from_rng(self._rng)
         for _ in range(DRAWS):
             values = draw(self._space, suggest)
-            if params_key(values) not in self._known:
+            if (key := params_key(values)) not in self._known and key not in self._book.taken():
                 return dict(values)
         return None
 
@@ -164,6 +178,10 @@ class _TooLargeError(InfeasibleError):
     def __init__(self, message: str, excess: float) -> None:
         super().__init__(message)
         self.excess = excess
+
+
+def _size_text(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
 def enqueue_default(study: optuna.Study, values: Mapping[str, Any]) -> None:

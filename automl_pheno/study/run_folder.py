@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import subprocess
-import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +29,7 @@ TRIALS = "trials.jsonl"
 LEADERBOARD = "leaderboard.csv"
 PROVENANCE = "provenance.json"
 FINAL = "final.json"
+TESTED_ELSEWHERE = "tested_elsewhere.json"
 SPLIT = "split.csv"
 SPLIT_CARD = "split_card.json"
 SPLIT_SAMPLES = "split_samples.csv"
@@ -42,8 +40,14 @@ TEST_PREDICTIONS = "test_predictions.csv"
 FINALISTS = "finalists"
 BEST = "best"
 LOGS = "logs"
-_LOCK = "run.lock"
+LOCK = "run.lock"
 _SHOWN_DIFFERENCES = 12
+
+LEADERBOARD_EVERY = 2.0
+"""Seconds between two leaderboards at least."""
+
+LEADERBOARD_SHARE = 0.02
+"""Part of the time that may go into rewriting the leaderboard, which grows with the run."""
 
 
 class RunFolder:
@@ -65,13 +69,15 @@ class RunFolder:
         self.parameters = tuple(parameters)
         repair_records(self.path / TRIALS)
         self._records = read_records(self.path / TRIALS)
+        self._behind = True
+        self._due = 0.0
 
     def records(self) -> Sequence[TrialRecord]:
         """Return all records so far, in the order in which they were made."""
         return self._records
 
     def append(self, record: TrialRecord) -> None:
-        """Keep a record for good, then rewrite ``leaderboard.csv``.
+        """Keep a record for good; ``leaderboard.csv`` follows with `keep_up`.
 
         Raises
         ------
@@ -80,21 +86,46 @@ class RunFolder:
         """
         append_record(self.path / TRIALS, record)
         self._records.append(record)
-        self.write_leaderboard()
+        self._behind = True
+        self.keep_up(now=False)
+
+    def keep_up(self, *, now: bool) -> None:
+        """Rewrite ``leaderboard.csv`` if records came since, but not all the time: see `LEADERBOARD_SHARE`.
+
+        Parameters
+        ----------
+        now
+            Rewrite it however short ago that was.
+        """
+        if self._behind and (now or time.monotonic() >= self._due):
+            self.write_leaderboard()
 
     def leaderboard(self) -> pd.DataFrame:
         """Return the table that ``leaderboard.csv`` holds."""
-        tests = self.final["finalists"] if self.is_final else ()
+        tests = self.final["finalists"] if self.is_final else self.tested_elsewhere.get("finalists", ())
         return make_leaderboard(self._records, metric=self.metric, parameters=self.parameters, tests=tests)
 
     def write_leaderboard(self) -> None:
         """Replace ``leaderboard.csv``."""
+        started = time.monotonic()
         write_text(self.path / LEADERBOARD, self.leaderboard().to_csv(index=False))
+        ended = time.monotonic()
+        self._behind = False
+        self._due = ended + max(LEADERBOARD_EVERY, (ended - started) / LEADERBOARD_SHARE)
 
     @property
     def is_final(self) -> bool:
         """Whether the test set was opened."""
         return (self.path / FINAL).exists()
+
+    @property
+    def tested_elsewhere(self) -> dict[str, Any]:
+        """What the ``final.json`` of the supervisor holds that opened the test set of a shared study; {} if none did."""
+        path = self.path / TESTED_ELSEWHERE
+        if not path.exists():
+            return {}
+        result: dict[str, Any] = json.loads(path.read_text())["result"]
+        return result
 
     @property
     def final(self) -> dict[str, Any]:
@@ -114,7 +145,7 @@ def lock_run(path: Path) -> Iterator[None]:
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take(handle, path)
         os.ftruncate(handle, 0)
@@ -162,12 +193,17 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> bool:
     except ValueError as error:
         msg = f"{file}: is damaged ({error}); move the folder away to start anew"
         raise StudyError(msg) from error
-    if differences := list(_differences(before, json.loads(json.dumps(identity)), "")):
+    head = f"{path}: the run was started with something else; undo the change, or use another --out for a new run"
+    refuse_differences(before, json.loads(json.dumps(identity)), head)
+    return False
+
+
+def refuse_differences(before: Mapping[str, Any], now: Mapping[str, Any], head: str) -> None:
+    """Raise a `StudyError` with one line for each difference of two trees of plain data, if there is one."""
+    if differences := list(_differences(before, now, "")):
         shown = differences[:_SHOWN_DIFFERENCES]
         more = [f"... and {len(differences) - len(shown)} more"] if len(differences) > len(shown) else []
-        head = f"{path}: the run was started with something else; undo the change, or use another --out for a new run"
         raise StudyError("\n  ".join([head, *shown, *more]))
-    return False
 
 
 def _differences(before: Any, now: Any, where: str) -> Iterator[str]:
@@ -204,56 +240,3 @@ def write_split_files(folder: Path, made: MadeSplit) -> tuple[Path, Path, Path]:
     write_json(files[1], made.card)
     write_text(files[2], made.samples.to_csv(index=False))
     return files
-
-
-def write_provenance(path: Path, facts: Mapping[str, Any]) -> None:
-    """Add this start of the run to ``provenance.json``: versions, machine, times and `facts`."""
-    file = path / PROVENANCE
-    starts = []
-    if file.exists():
-        with contextlib.suppress(ValueError, KeyError):
-            starts = json.loads(file.read_text())["starts"]
-    start = {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_count": os.cpu_count(),
-        "commit": _commit(),
-        "packages": _versions(),
-        **facts,
-    }
-    write_json(file, {"starts": [*starts, start]})
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in (
-        "automl-pheno", "numpy", "scipy", "pandas", "scikit-learn", "optuna", "distributed", "keras", "tensorflow",
-        "tensorflow-cpu", "jax", "shap", "pydantic",
-    ):  # fmt: skip
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def _commit() -> str | None:
-    """Return the commit of the package's own checkout, with ``-dirty`` if it was changed; None when installed."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,9 @@ from automl_pheno.study.slots.executor import Outcome, Task
 
 INTERRUPTED = "interrupted"
 """Why a task was told to stop that goes back into the queue."""
+
+BATCH_DIVISOR = "batch_divisor"
+"""User attribute of a trial: its batch is so many times smaller than its parameters say."""
 
 
 @dataclass(slots=True)
@@ -28,7 +30,8 @@ class Running:
     retries: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """User attributes that the trial had when it was submitted."""
-    started: float = field(default_factory=time.monotonic)
+    started: float = 0.0
+    """By the supervisor's clock, as is `stopped_at`."""
     value: float | None = None
     step: int = 0
     total: float = 0.0
@@ -39,8 +42,20 @@ class Running:
     killed: bool = False
 
 
-def make_record(running: Running, outcome: Outcome, state: str, metric: str) -> TrialRecord:
-    """Return the record of a task that ended with `outcome`; `state` is that of the outcome."""
+def make_record(running: Running, outcome: Outcome, state: str, metric: str, *, seconds: float) -> TrialRecord:
+    """Return the record of a task that ended with `outcome`.
+
+    Parameters
+    ----------
+    running, outcome
+        The task and how it ended.
+    state
+        Of the outcome.
+    metric
+        Name of the validation metric.
+    seconds
+        How long the task was out, for one that could not say so itself.
+    """
     value = outcome.get("value", running.value)
     reason = str(outcome.get("reason", ""))
     if state in ("pruned", "stopped") or (state == "lost" and running.stopped == "time limit"):
@@ -51,6 +66,9 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str) -> 
         state, reason = "failed", f"{metric} is not a number"
     if running.trial is None and state == "pruned":
         state = "failed"  # a baseline is never pruned, only out of time
+    if divisor := running.attributes.get(BATCH_DIVISOR):
+        smaller = f"trained with 1/{divisor} of its batch size, since it had run out of memory"
+        reason = f"{reason}; {smaller}" if reason else smaller
     trial = running.trial
     return TrialRecord(
         kind="baseline" if trial is None else "network",
@@ -68,7 +86,7 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str) -> 
         weights=outcome.get("weights"),
         epochs=outcome.get("epochs"),
         best_epoch=outcome.get("best_epoch"),
-        seconds=outcome.get("seconds", time.monotonic() - running.started),
+        seconds=outcome.get("seconds", seconds),
         curve=tuple(outcome.get("curve", ())),
         chosen=outcome.get("chosen", {}),
         seed=running.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from automl_pheno.space.tree import SearchSpace, parameters
 from automl_pheno.splits import MadeSplit, Split, make_split, read_split
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.config import StudyConfig
+from automl_pheno.study.continuation import remove_weights
 from automl_pheno.study.dashboard import name_metric, write_note
 from automl_pheno.study.data import read_data
 from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
-from automl_pheno.study.final import FinalPlan, run_final
+from automl_pheno.study.final import FinalPlan, test_once
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Silent
+from automl_pheno.study.provenance import describe_slots, file_sha256, write_provenance
 from automl_pheno.study.run_folder import (
     DEVELOPMENT,
     FINAL,
@@ -48,14 +50,16 @@ from automl_pheno.study.run_folder import (
     RunFolder,
     check_identity,
     lock_run,
-    write_provenance,
     write_split_files,
 )
-from automl_pheno.study.slots.cluster import count_slots, read_machine
+from automl_pheno.study.sharing import is_tested, keep_journal, refuse_tested_elsewhere, share, shared_book
 from automl_pheno.study.slots.executor import Executor, InProcess
+from automl_pheno.study.slots.machine import Machine, count_slots, read_machine, slot_notes
 from automl_pheno.study.slots.worker import EVALUATE
 from automl_pheno.study.storage.book import TrialBook
-from automl_pheno.study.storage.journal import open_study
+from automl_pheno.study.storage.database import open_database
+from automl_pheno.study.storage.journal import Direction, open_study
+from automl_pheno.study.storage.opening import Shared
 from automl_pheno.study.supervisor import Supervisor
 
 
@@ -107,18 +111,27 @@ def run_search(
     path = Path(out).resolve()
     with listening(hear.step):
         material = _prepare(config, path, dataset, trait, hear)
+    slots = _slots_here(config, hear)
+    if config.storage is not None:
+        open_database(config.storage).engine.dispose()  # before anything is written
     with lock_run(path):
         new = check_identity(path, _identity(config, material))
         if (path / FINAL).exists():
             _refuse_more(path, config, material, hear)
             return path
+        refuse_tested_elsewhere(config, path)
         hear.message(f"{path}: a new run" if new else f"{path}: resuming")
-        digest = _write_inputs(path, config, material)
+        digest = _write_inputs(path, config, material, slots)
         folder = RunFolder(
             path, metric=config.metric, parameters=[parameter.name for parameter in parameters(material.space)]
         )
-        with _executor(config, path) as executor, writing(path):
-            _search(config, material, folder, executor, hear, digest)
+        shared = share(config, path, _identity(config, material), hear)
+        if shared is not None and is_tested(shared, folder, config, material.space.name, hear):
+            return path
+        with _executor(config, path, slots, hear) as executor, writing(path):
+            _search(config, material, folder, executor, hear, digest, shared)
+        if shared is not None:
+            keep_journal(shared.study(), path)
     return path
 
 
@@ -229,7 +242,7 @@ def _refuse_more(path: Path, config: StudyConfig, material: _Material, progress:
     progress.message(f"{path}: this run is finished; use another --out for a new one")
 
 
-def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
+def _write_inputs(path: Path, config: StudyConfig, material: _Material, local: tuple[int, Machine] | None) -> str:
     """Write what the slots read and what a reader wants to know; return the hash of the development samples."""
     split, dataset = material.split, material.dataset
     development = dataset.take(split.development)
@@ -250,29 +263,48 @@ def _write_inputs(path: Path, config: StudyConfig, material: _Material) -> str:
             "files": dict(dataset.files),
             "data_sha256": material.about["sha256"],
             "development_sha256": digest,
+            "split_sha256": file_sha256(path / SPLIT),
+            "space_sha256": file_sha256(path / SPACE),
             "seeds": {"study": config.seed, "split": config.split.seed},
+            "slots": describe_slots(config, local),
             "notes": list(dataset.notes),
         },
     )
     return digest
 
 
+def _slots_here(config: StudyConfig, progress: Progress) -> tuple[int, Machine] | None:
+    """Return the number of slots of this machine; None where trials run in this process or elsewhere."""
+    if config.scheduler is not None or config.cluster is not None or config.workers == 0:
+        return None
+    machine = read_machine()
+    for note in slot_notes(machine, config.slots_per_gpu):
+        progress.message(note)
+    return count_slots(config.workers, machine, config.slots_per_gpu), machine
+
+
 @contextlib.contextmanager
-def _executor(config: StudyConfig, path: Path) -> Iterator[Executor]:
+def _executor(
+    config: StudyConfig, path: Path, local: tuple[int, Machine] | None, progress: Progress
+) -> Iterator[Executor]:
     if config.scheduler is not None:
         from automl_pheno.study.slots.dask_executor import remote_executor
 
-        with remote_executor(config.scheduler, path / LOGS) as executor:
+        with remote_executor(config.scheduler, path, config.backend, path / LOGS, progress.message) as executor:
             yield executor
-        return
-    if config.workers == 0:
-        yield InProcess()
-        return
-    from automl_pheno.study.slots.dask_executor import local_executor
+    elif config.cluster is not None:
+        from automl_pheno.study.slots.dask_executor import job_executor
 
-    machine = read_machine()
-    with local_executor(count_slots(config.workers, machine), machine, config.backend, path / LOGS) as executor:
-        yield executor
+        with job_executor(config.cluster, path, config.backend, path / LOGS, progress.message) as executor:
+            yield executor
+    elif local is None:
+        yield InProcess()
+    else:
+        from automl_pheno.study.slots.dask_executor import local_executor
+
+        slots, machine = local
+        with local_executor(slots, machine, config.backend, path / LOGS, config.slots_per_gpu) as executor:
+            yield executor
 
 
 def _search(
@@ -282,6 +314,7 @@ def _search(
     executor: Executor,
     progress: Progress,
     digest: str,
+    shared: Shared | None,
 ) -> None:
     metric = METRICS[config.metric]
     split, space, width = material.split, material.space, material.dataset.inputs.width
@@ -294,17 +327,21 @@ def _search(
     }
     last = split.n_folds if folds else _max_epochs(space)
     slots = executor.slots
-    engine = make_engine(
-        config.engine, _engine_request(config, space, folder.path, slots=slots, records=len(folder.records()))
-    )
-    study = open_study(
-        folder.path / JOURNAL,
-        config.name,
-        "maximize" if metric.higher_is_better else "minimize",
-        sampler=engine.sampler,
-        pruner=make_pruner(config.pruner, Steps(last=last, folds=folds, slots=slots)),
-    )
-    book = TrialBook(study, folder, name=space.name, higher_is_better=metric.higher_is_better)
+    request = _engine_request(config, space, folder.path, slots=slots, records=len(folder.records()))
+    if shared is not None:
+        request = replace(request, seed=derive_seed(request.seed, "supervisor", shared.ordinal))
+    engine = make_engine(config.engine, request)
+    for note in engine.notes:
+        progress.message(note)
+    pruner = make_pruner(config.pruner, Steps(last=last, folds=folds, slots=slots))
+    book: TrialBook
+    if shared is None:
+        direction: Direction = "maximize" if metric.higher_is_better else "minimize"
+        study = open_study(folder.path / JOURNAL, config.name, direction, sampler=engine.sampler, pruner=pruner)
+        book = TrialBook(study, folder, name=space.name, higher_is_better=metric.higher_is_better)
+    else:
+        study = shared.study(sampler=engine.sampler, pruner=pruner)
+        book = shared_book(shared, study, folder, name=space.name, higher_is_better=metric.higher_is_better)
     name_metric(study, config.metric)
     baselines = config.baselines
     plan = Plan(
@@ -320,9 +357,11 @@ def _search(
         time_limit=config.time_limit,
         trial_timeout=config.trial_timeout,
         max_weights=config.max_weights,
+        memory=lambda model: network_size(model, width).memory_bytes,
+        max_memory=config.max_memory,
         values_of_folds=config.pruner == "wilcoxon",
-        after_record=lambda: write_note(study, folder.path),
         in_process=isinstance(executor, InProcess),
+        then=config.finalists,
     )
     folder.write_leaderboard()
     ending = Supervisor(plan, engine, book, executor, progress).run()
@@ -341,7 +380,10 @@ def _search(
         trials=config.trials,
         common=common,
     )
-    result = run_final(final, folder, executor, progress)
+    result = test_once(final, folder, executor, progress, book, ending=ending)
+    if result is None:
+        return
+    remove_weights(folder.path)
     write_note(study, folder.path)
     progress.message(f"winner by validation: {result['winner']['name']}")
     if result["comparison"] is not None:
@@ -360,6 +402,7 @@ def _engine_request(
         higher_is_better=METRICS[config.metric].higher_is_better,
         max_epochs=_max_epochs(space),
         trials=config.trials,
+        backend=config.backend,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -12,21 +13,24 @@ import optuna
 from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.rng import derive_seed
 from automl_pheno.space.sample import default_values
-from automl_pheno.study.engines.protocol import BUDGET, CONTINUES, Engine
-from automl_pheno.study.faults import BATCH_DIVISOR, Verdict, judge, with_smaller_batch
+from automl_pheno.study.engines.protocol import BUDGET, CONTINUES, ORIGIN, Engine
+from automl_pheno.study.faults import Verdict, judge, with_smaller_batch
 from automl_pheno.study.interrupts import on_interrupt
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Standing
 from automl_pheno.study.proposals import Proposals, enqueue_default
 from automl_pheno.study.records import COUNTED, TrialRecord, now
-from automl_pheno.study.running import INTERRUPTED, Running, make_record
-from automl_pheno.study.slots.executor import Executor, Finished, Reported
+from automl_pheno.study.running import BATCH_DIVISOR, INTERRUPTED, Running, make_record
+from automl_pheno.study.slots.executor import Executor, Finished, Outcome, Reported
+from automl_pheno.study.steady import SteadyClock
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import KILLS, MAX_KILLS, retry_history
 
 MAX_CONSECUTIVE_FAILURES = 5
 POLL = 0.5
 """Seconds the loop waits for news."""
+LOOK_EVERY = 0.05
+"""Seconds between two looks at whether a trial has run too long, while reports come."""
 
 Ending = Literal["finished", "time limit", "interrupted", "exhausted"]
 
@@ -46,7 +50,10 @@ class Supervisor:
         self._failures: list[TrialRecord] = []
         self._exhausted = False
         self._engine_waits = False
+        self._refused = False
         self._interrupted = False
+        self._looked = 0.0
+        self._clock = SteadyClock()
         self._fatal = ""
         self._submitted = 0
         self._deadline = math.inf
@@ -70,7 +77,8 @@ class Supervisor:
             Ctrl-C was pressed twice; the study can be resumed all the same.
         """
         plan = self._plan
-        started = time.monotonic()
+        self._clock.start()
+        started = self._clock.now()
         self._deadline = math.inf if plan.time_limit is None else started + plan.time_limit
         self._settle_the_past()
         done = {record.name for record in self._book.records() if record.kind == "baseline"}
@@ -84,6 +92,8 @@ class Supervisor:
                     plan.space,
                     check=plan.check,
                     max_weights=plan.max_weights,
+                    memory=plan.memory,
+                    max_memory=plan.max_memory,
                     seed=plan.seed,
                     on_infeasible=self._on_infeasible,
                 )
@@ -91,12 +101,19 @@ class Supervisor:
                     self._hear_others()
                     self._stop_where_due()
                     self._fill_slots()
-                    if not self._running and not self._waits_for_others():
+                    if not self._running and not self._waits_for_others() and not self._waits_for_a_slot():
                         break
                     for finished in self._executor.poll(POLL, self._on_report):
                         self._finish(finished)
+                    self._book.keep_up()
                     self._abort_if_hopeless()
+            self._book.keep_up(now=True)
+        except BaseException:
+            with contextlib.suppress(OSError, OutputError):  # what went wrong first is what is to be told
+                self._book.keep_up(now=True)
+            raise
         finally:
+            self._clock.stop()
             self._progress.end()
             self._book.finish()
         return self._ending()
@@ -113,15 +130,18 @@ class Supervisor:
         others = self._book.refresh()
         if others:
             self._proposals.learn(others)
+            done = {record.name for record in others if record.kind == "baseline"}
+            self._baselines = deque(left for left in self._baselines if left[0] not in done)
             self._plan.after_record()
         for record in others:
             self._progress.finished(record.name, record, self._standing())
 
     def _fill_slots(self) -> None:
         self._engine_waits = False
-        while self._executor.free() > 0 and not self._interrupted and time.monotonic() < self._deadline:
-            if self._baselines:
-                self._submit_baseline(*self._baselines.popleft())
+        self._executor.expect(max(len(self._running) + self._left(), self._plan.then))
+        while self._executor.free() > 0 and not self._interrupted and self._clock.now() < self._deadline:
+            if (baseline := self._next_baseline()) is not None:
+                self._submit_baseline(*baseline)
             elif self._wants_trial():
                 proposal = self._proposals.next()
                 if proposal == "exhausted":
@@ -133,28 +153,54 @@ class Supervisor:
                 elif self._book.claim(proposal.trial, self._plan.trials):
                     self._submit_trial(proposal.trial, proposal.config.model_dump(by_alias=True, mode="json"))
                 else:
+                    self._refused = True
                     return
             else:
                 return
+
+    def _next_baseline(self) -> tuple[str, int] | None:
+        """Return a baseline that is left, and how many workers it killed; those of other supervisors stay."""
+        for _ in range(len(self._baselines)):
+            name, kills = self._baselines.popleft()
+            if self._book.claim_baseline(name):
+                return name, kills
+            self._baselines.append((name, kills))
+        return None
 
     def _wants_trial(self) -> bool:
         in_flight = sum(running.trial is not None for running in self._running.values())
         taken = self._book.counted + in_flight + self._book.open_elsewhere()
         return not self._exhausted and taken < self._plan.trials
 
+    def _left(self) -> int:
+        """Return the number of tasks that are still to be begun."""
+        if self._interrupted or self._clock.now() >= self._deadline:
+            return 0
+        in_flight = sum(running.trial is not None for running in self._running.values())
+        trials = self._plan.trials - self._book.counted - in_flight - self._book.open_elsewhere()
+        return len(self._baselines) + (0 if self._exhausted else max(0, trials))
+
+    def _waits_for_a_slot(self) -> bool:
+        """Whether there is something to do, but no slot for it yet: all start anew, or wait in a queue."""
+        return self._executor.free() == 0 and self._left() > 0
+
     def _waits_for_others(self) -> bool:
-        """Whether a trial that another supervisor has in flight may yet come back to be done here."""
-        over = self._interrupted or self._exhausted or time.monotonic() >= self._deadline
-        if over or self._book.counted >= self._plan.trials or not self._book.open_elsewhere():
+        """Whether what another supervisor has in flight may yet come back to be done here."""
+        over = self._interrupted or self._exhausted or self._clock.now() >= self._deadline
+        refused, self._refused = self._refused, False
+        trials_left = self._book.counted < self._plan.trials and (refused or self._book.open_elsewhere())
+        if over or not (trials_left or self._baselines):
             return False
         time.sleep(POLL)
         return True
 
     def _submit_trial(self, trial: optuna.Trial, config: dict[str, Any]) -> None:
-        # A trial put back is the same trial to its generator, so that its result does not depend on who was killed.
+        # A trial put back is the same trial to its generator, so that its result does not depend on who was killed; and
+        # one that goes on with another is that one.
         frozen = self._book.frozen(trial)
         history, attributes = retry_history(frozen), frozen.user_attrs
-        seed = derive_seed(self._plan.seed, "trial", history[0] if history else trial.number)
+        first = attributes.get(ORIGIN, history[0] if history else trial.number)
+        seed = derive_seed(self._plan.seed, "trial", first)
         self._proposals.add(trial)
         if BATCH_DIVISOR in attributes:
             config = with_smaller_batch(config, int(attributes[BATCH_DIVISOR]))
@@ -167,11 +213,14 @@ class Supervisor:
         if CONTINUES in attributes:
             task["continues"] = self._book.trial_name(int(attributes[CONTINUES]))
         name = self._book.trial_name(trial.number)
-        self._submit(Running(task, trial, name, seed, retries=history, attributes=attributes))
+        self._submit(
+            Running(task, trial, name, seed, retries=history, attributes=attributes, started=self._clock.now())
+        )
 
     def _submit_baseline(self, name: str, kills: int) -> None:
         seed = derive_seed(self._plan.seed, "baseline", name)
-        self._submit(Running({"candidate": self._candidate(name=name), "params": {}, KILLS: kills}, None, name, seed))
+        task = {"candidate": self._candidate(name=name), "params": {}, KILLS: kills}
+        self._submit(Running(task, None, name, seed, started=self._clock.now()))
 
     def _candidate(self, **fields: Any) -> dict[str, Any]:
         return {**fields, "curation": dict(self._plan.curation)} if self._plan.curation else fields
@@ -193,14 +242,16 @@ class Supervisor:
         if running is None:
             return
         if reported.step == 0:
-            running.started = time.monotonic()
+            running.started = self._clock.now()
             self._progress.started(running.name, reported.slot)
         elif math.isfinite(reported.value):
             running.value = reported.value
             self._progress.reported(running.name, reported.step, reported.value)
             if running.trial is not None:
                 self._judge(running, running.trial, reported.step, reported.value)
-        self._stop_where_due()
+        self._book.keep_up()
+        if self._interrupted or time.monotonic() - self._looked > LOOK_EVERY:
+            self._stop_where_due()
 
     def _judge(self, running: Running, trial: optuna.Trial, step: int, value: float) -> None:
         if step <= running.step:  # a task that Dask ran again starts over
@@ -222,7 +273,7 @@ class Supervisor:
             self._executor.recycle(finished.task)
         verdict = judge(running, outcome)
         if verdict.action == "record":
-            self._record(make_record(running, outcome, str(outcome["state"]), self._plan.metric), running)
+            self._record(self._record_of(running, outcome, str(outcome["state"])), running)
             return
         if verdict.action == "stop":
             self._fatal = verdict.reason
@@ -244,13 +295,18 @@ class Supervisor:
             if beyond is None and verdict.reason != INTERRUPTED:
                 self._baselines.append((running.name, kills))
         if beyond is not None:
-            self._record(make_record(running, {"reason": beyond}, "failed", self._plan.metric), running)
+            self._record(self._record_of(running, {"reason": beyond}, "failed"), running)
+
+    def _record_of(self, running: Running, outcome: Outcome, state: str) -> TrialRecord:
+        return make_record(running, outcome, state, self._plan.metric, seconds=self._clock.now() - running.started)
 
     def _record(self, record: TrialRecord, running: Running) -> None:
         constraint = 1.0 if record.state == "infeasible" else -1.0
         if not self._book.close(record, running.trial, constraint):
             self._progress.gone(running.name)
             self._progress.message(f"{running.name}: another supervisor took it over; its result here is dropped")
+            if running.trial is not None:
+                self._proposals.forget(running.trial)
             return
         if record.kind == "network" and record.state in COUNTED:
             self._fresh += 1
@@ -275,11 +331,12 @@ class Supervisor:
 
     def _stop(self, task: str, reason: str) -> None:
         running = self._running[task]
-        running.stopped, running.stopped_at = reason, time.monotonic()
+        running.stopped, running.stopped_at = reason, self._clock.now()
         self._executor.stop(task)
 
     def _stop_where_due(self) -> None:
-        now = time.monotonic()
+        self._looked = time.monotonic()
+        now = self._clock.now()
         limit = self._plan.trial_timeout
         grace = min(self._plan.stop_grace, 10.0) if self._interrupted else self._plan.stop_grace
         for task, running in list(self._running.items()):

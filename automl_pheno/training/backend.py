@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from automl_pheno.errors import UnknownNameError
+from automl_pheno.training.device import limit_memory
 from automl_pheno.training.program import Program, State, Structure
 
 BACKENDS = ("tensorflow", "jax")
@@ -46,6 +47,7 @@ def compiled(structure: Structure) -> tuple[Program, Epoch]:
         Keras runs on a backend without an epoch.
     """
     name = keras.backend.backend()
+    limit_memory()  # here, since building the network is the first use of the GPU
     if name == "tensorflow":
         from automl_pheno.training.tensorflow import TensorFlowEpoch as Backend
     elif name == "jax":

@@ -21,7 +21,7 @@ class JaxEpoch:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._whole = jax.default_backend() != "cpu"
-        self._gradients = jax.value_and_grad(program.loss, has_aux=True)
+        self._gradients = jax.value_and_grad(program.objective, has_aux=True)
         self._step = jax.jit(self._one_step)
         self._epoch = jax.jit(self._run)
         self._forward = jax.jit(program.forward)
@@ -65,8 +65,7 @@ class JaxEpoch:
         steps = -(-n // size)
         # the last batch is filled up from the first one, so every batch has one shape
         rows = order[(i * size + jnp.arange(size)) % n]
-        trainable, non_trainable, _, _ = state
-        (loss, non_trainable), gradients = self._gradients(trainable, non_trainable, hyper, x[rows], y[rows])
+        (_, (loss, non_trainable)), gradients = self._gradients(state[0], state, hyper, x[rows], y[rows])
         rate = rates[0] + (rates[1] - rates[0]) * i / steps
         return program.apply(state, gradients, non_trainable, hyper, rate), loss
 

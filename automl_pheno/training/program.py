@@ -20,7 +20,16 @@ from automl_pheno.training.optimizers import OPTIMIZERS
 
 Tensor = Any
 State = tuple[list[Tensor], list[Tensor], list[tuple[Tensor, ...]], Tensor]
-"""Trainable weights, non-trainable weights, optimizer slots, number of steps done (float32)."""
+"""Trainable weights, non-trainable weights, optimizer slots, number of steps done (float32).
+
+With ``precision: mixed_float16`` the last is a vector: steps done, scale of the loss, steps since the scale was last
+changed."""
+
+FIRST_SCALE = 2.0**15
+GROW_AFTER = 2000
+"""Of the dynamic scale of the loss (Micikevicius et al. 2018), as in Keras: gradients of float16 layers vanish below
+6e-8, so the loss is multiplied by a scale, which is doubled after so many finite steps and halved when a gradient
+overflows; that step is left out."""
 
 HYPER = (
     "momentum", "nesterov", "beta_1", "beta_2", "rho", "weight_decay", "clip_norm", "l1", "l2", "gate_l1",
@@ -68,6 +77,7 @@ class Structure:
             l1=1.0 if fit.l1 > 0 else 0.0,
             l2=1.0 if fit.l2 > 0 else 0.0,
             gate_l1=1.0 if fit.gate_l1 > 0 else 0.0,
+            precision=fit.precision,
         )
         changes = {
             "name": "structure",
@@ -104,6 +114,7 @@ class Program:
         self._kernels = [v.path.endswith("kernel") for v in self.model.trainable_variables]
         self._gates = ["position_gate" in v.path and v.path.endswith("gamma") for v in self.model.trainable_variables]
         self._optimizer = OPTIMIZERS[structure.config.fit.optimizer]
+        self._scaled = structure.config.fit.precision == "mixed_float16"
         self._table = one_hot_table() if structure.config.input == "sequence" else None
 
     @property
@@ -137,7 +148,7 @@ class Program:
             else:
                 non_trainable.append(np.full(variable.shape, 1.0 if name == "moving_variance" else 0.0, np.float32))
         slots = [tuple(np.zeros_like(w) for _ in range(self._optimizer.slots)) for w in trainable]
-        return trainable, non_trainable, slots, np.float32(0)
+        return trainable, non_trainable, slots, np.float32([0, FIRST_SCALE, 0] if self._scaled else 0)
 
     def initial_state_like(self) -> State:
         """Return a state with the shapes and types of every state of this structure."""
@@ -168,10 +179,42 @@ class Program:
             each = ops.where(size <= delta, 0.5 * error * error, delta * (size - 0.5 * delta))
         return ops.mean(each if weights is None else weights * each), updated
 
+    def objective(
+        self, trainable: list[Tensor], state: State, hyper: dict[str, Tensor], x: Tensor, y: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, list[Tensor]]]:
+        """Return what is to be differentiated by `trainable`, those of `state`, and what `loss` returns."""
+        loss, updated = self.loss(trainable, state[1], hyper, x, y)
+        return (loss * state[3][1] if self._scaled else loss), (loss, updated)
+
     def apply(
         self, state: State, gradients: list[Tensor], non_trainable: list[Tensor], hyper: dict[str, Tensor], rate: Tensor
     ) -> State:
-        """Return the state after one update with `gradients` of the loss."""
+        """Return the state after one update with `gradients` of the objective."""
+        if not self._scaled:
+            return self._update(state, gradients, non_trainable, hyper, rate)
+        trainable, old_non_trainable, slots, counters = state
+        steps, scale, since = counters[0], counters[1], counters[2]
+        gradients = [g / scale for g in gradients]
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in gradients]))
+        old = (trainable, old_non_trainable, slots, steps)
+        new = self._update(old, gradients, non_trainable, hyper, rate)
+
+        def kept(new: Tensor, old: Tensor) -> Tensor:
+            return ops.where(finite, new, old)
+
+        grown = since + 1.0 >= GROW_AFTER
+        scale = ops.where(finite, ops.where(grown, 2.0 * scale, scale), ops.maximum(0.5 * scale, 1.0))
+        since = ops.where(ops.logical_and(finite, ops.logical_not(grown)), since + 1.0, 0.0)
+        return (
+            list(map(kept, new[0], old[0])),
+            list(map(kept, new[1], old[1])),
+            [tuple(map(kept, *pair)) for pair in zip(new[2], old[2], strict=True)],
+            ops.stack([kept(new[3], steps), scale, since]),
+        )
+
+    def _update(
+        self, state: State, gradients: list[Tensor], non_trainable: list[Tensor], hyper: dict[str, Tensor], rate: Tensor
+    ) -> State:
         trainable, _, slots, step = state
         fit = self.structure.config.fit
         step = step + 1.0

@@ -65,11 +65,10 @@ class TensorFlowEpoch:
             # the last batch is filled up from the first one, so every batch has one shape
             rows = tf.gather(order, (i * size + tf.range(size)) % n)
             batch, target = tf.gather(x, rows), tf.gather(y, rows)
-            trainable, non_trainable, _, _ = state
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(trainable)
-                loss, non_trainable = program.loss(trainable, non_trainable, hyper, batch, target)
-            gradients = tape.gradient(loss, trainable)
+                tape.watch(state[0])
+                objective, (loss, non_trainable) = program.objective(state[0], state, hyper, batch, target)
+            gradients = tape.gradient(objective, state[0])
             done = tf.cast(i, tf.float32) / tf.cast(steps, tf.float32)
             rate = rates[0] + (rates[1] - rates[0]) * done
             return i + 1, program.apply(state, gradients, non_trainable, hyper, rate), total + loss

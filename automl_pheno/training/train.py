@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from automl_pheno.errors import TrainingError
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import channels
 from automl_pheno.training.backend import compiled
+from automl_pheno.training.checkpoint import Checkpoint
 from automl_pheno.training.program import Structure, dropout_rates, hyper_values
 from automl_pheno.training.schedule import learning_rate
 
@@ -60,6 +61,10 @@ class TrainingResult:
         Epoch whose weights were kept, counting from 1.
     stopped
         ``early``, ``max_epochs`` or ``pruned``.
+    began
+        Epochs of `curve` that an earlier training had done.
+    checkpoint
+        To go on from; None unless it was asked for.
     """
 
     weights: list[Array]
@@ -67,6 +72,8 @@ class TrainingResult:
     curve: tuple[Mapping[str, float], ...]
     best_epoch: int
     stopped: str
+    began: int = 0
+    checkpoint: Checkpoint | None = None
 
 
 def train(
@@ -77,6 +84,8 @@ def train(
     epochs: int | None = None,
     monitor: Monitor | None = None,
     report: Callable[[int, Mapping[str, float]], bool] | None = None,
+    until: int | None = None,
+    start: Checkpoint | None = None,
 ) -> TrainingResult:
     """Train one network.
 
@@ -93,7 +102,13 @@ def train(
     monitor
         Judges the validation predictions; needed unless `epochs` is given.
     report
-        Called after each epoch (from 1) with ``loss`` and the monitor's values; returns whether to stop.
+        Called after each epoch (from 1) with ``loss`` and the monitor's values; returns whether to stop. Epochs of
+        `start` are told first.
+    until
+        Break off after this epoch, with a `Checkpoint` to go on from.
+    start
+        Go on from here: all that follows, the random numbers too, is as if the training had not been broken off. One
+        of a network of other shapes is not used.
 
     Raises
     ------
@@ -105,7 +120,10 @@ def train(
         raise TypeError(msg)
     width = data.x.shape[1] // (channels(config) if config.input == "genotype" else 1)
     program, backend = compiled(Structure.of(config, width, weighted=data.weights is not None))
-    state = backend.put_state(program.initial_state(dropout_rates(config), rng))
+    fresh = program.initial_state(dropout_rates(config), rng)
+    if start is not None and not start.fits(fresh):
+        start = None
+    state = backend.put_state(fresh if start is None else start.state)
     hyper = hyper_values(config)
     target = data.y if data.weights is None else np.column_stack([data.y, data.weights])
     x, y = backend.put(data.x), backend.put(target)
@@ -113,7 +131,12 @@ def train(
     best_state, best_value, best_epoch = state, -math.inf, 0
     curve: list[Mapping[str, float]] = []
     stopped = "max_epochs"
-    for epoch in range(1, (epochs or config.fit.max_epochs) + 1):
+    if start is not None:
+        best_state, best_value, best_epoch = _best_state(backend, start), start.best_value, start.best_epoch
+        curve, stopped = _tell_again(start, report), _stopped_before(start, config.fit.patience)
+        rng.bit_generator.state = dict(start.rng)
+    last = epochs or min(config.fit.max_epochs, until or config.fit.max_epochs)
+    for epoch in range(len(curve) + 1, last + 1 if stopped == "max_epochs" else 0):
         rates = (learning_rate(config.fit, epoch - 1), learning_rate(config.fit, epoch))
         state, loss, predictions = backend.epoch(state, hyper, rates, int(rng.integers(2**62)), x, y, chunks)
         if not math.isfinite(loss):
@@ -147,7 +170,51 @@ def train(
         curve=tuple(curve),
         best_epoch=best_epoch,
         stopped=stopped,
+        began=0 if start is None else start.epoch,
+        checkpoint=None if until is None else _checkpoint(state, best_state, best_value, best_epoch, curve, rng),
     )
+
+
+def _checkpoint(
+    state: Any,
+    best_state: Any,
+    best_value: float,
+    best_epoch: int,
+    curve: Sequence[Mapping[str, float]],
+    rng: np.random.Generator,
+) -> Checkpoint:
+    trainable, non_trainable, slots, step = state
+    return Checkpoint(
+        state=(
+            [np.asarray(value) for value in trainable],
+            [np.asarray(value) for value in non_trainable],
+            [tuple(np.asarray(value) for value in pair) for pair in slots],
+            np.asarray(step),
+        ),
+        best=([np.asarray(value) for value in best_state[0]], [np.asarray(value) for value in best_state[1]]),
+        best_value=best_value,
+        best_epoch=best_epoch,
+        curve=tuple(curve),
+        rng=rng.bit_generator.state,
+    )
+
+
+def _best_state(backend: Any, start: Checkpoint) -> Any:
+    """Return a state with the weights of the best epoch; no training goes on from it."""
+    return backend.put_state((list(start.best[0]), list(start.best[1]), start.state[2], start.state[3]))
+
+
+def _tell_again(
+    start: Checkpoint, report: Callable[[int, Mapping[str, float]], bool] | None
+) -> list[Mapping[str, float]]:
+    for epoch, values in enumerate(start.curve, start=1):
+        if report is not None:
+            report(epoch, values)
+    return list(start.curve)
+
+
+def _stopped_before(start: Checkpoint, patience: int) -> str:
+    return "early" if start.epoch - start.best_epoch >= patience else "max_epochs"
 
 
 def _chunk(rows: Array) -> Array:

@@ -14,7 +14,7 @@ from automl_pheno.data.encode import one_hot
 from automl_pheno.errors import TrainingError
 from automl_pheno.networks import build
 from automl_pheno.space.config import ModelConfig
-from automl_pheno.training import TrainingData, train
+from automl_pheno.training import Checkpoint, TrainingData, train
 from automl_pheno.training.backend import compiled
 from automl_pheno.training.program import Structure, dropout_rates, hyper_values
 
@@ -95,6 +95,46 @@ def test_a_report_can_stop_it(data) -> None:
     result = fit(make(), data, report=report)
     assert result.stopped == "pruned"
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.5, 0.3, 0.6, 0.7, 0.2], [0.9, 0.5, 0.4, 0.3, 0.2, 0.1]])
+def test_going_on_is_the_same_as_never_having_stopped(data, values: list[float], tmp_path) -> None:
+    """Over two stops and the disk: weights, optimizer, dropout, order of samples, schedule, patience, history."""
+    config = make(head=[{"block": "dense", "units": 8, "dropout": 0.4}], schedule="cosine", patience=3)
+
+    def monitor(epochs: list[float]):
+        left = iter(epochs)
+        return lambda p: {"monitor": next(left), "val_loss": float(np.mean((p - data[1][250:]) ** 2))}
+
+    whole = fit(config, data, monitor=monitor(values))
+    first = fit(config, data, monitor=monitor(values), until=2)
+    assert len(first.curve) == 2
+    first.checkpoint.save(tmp_path / "first.npz")
+    told = []
+    second = fit(
+        config, data, seed=99, monitor=monitor(values[2:]), until=3, start=Checkpoint.load(tmp_path / "first.npz"),
+        report=lambda epoch, point: bool(told.append(epoch)),
+    )  # fmt: skip
+    assert (second.began, told) == (2, [1, 2, 3])
+    second.checkpoint.save(tmp_path / "second.npz")
+    third = fit(
+        config, data, seed=98, monitor=monitor(values[3:]), until=6, start=Checkpoint.load(tmp_path / "second.npz")
+    )
+    assert third.curve == whole.curve
+    assert (third.best_epoch, third.stopped) == (whole.best_epoch, whole.stopped)
+    np.testing.assert_array_equal(third.predict(data[0]), whole.predict(data[0]))
+    for ours, theirs in zip(third.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    again = fit(config, data, monitor=monitor(values), until=6, start=third.checkpoint)  # nothing is left to train
+    assert again.curve == whole.curve
+    np.testing.assert_array_equal(again.predict(data[0]), whole.predict(data[0]))
+
+
+def test_a_checkpoint_of_another_network_is_not_used(data) -> None:
+    start = fit(make(), data, until=1).checkpoint
+    other = fit(make(head=[{"block": "dense", "units": 17}]), data, until=2, start=start)
+    assert other.began == 0
+    assert len(other.curve) == 2
 
 
 def test_a_loss_that_is_not_finite_is_an_error(data) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
 from automl_pheno.errors import SpaceError
-from automl_pheno.space import json_schema, load_space, parse_space
+from automl_pheno.space import json_schema, load_space, parameters, parse_space
 from automl_pheno.space.document import Problems, parse_document
 from automl_pheno.space.reference import with_field_tables
 
@@ -37,6 +38,13 @@ def test_the_schema_accepts_a_searched_coding(validator):
     validator.validate({**space, "coding": {"values": ["additive", "one_hot"], "when": {"fit.loss": "mse"}}})
 
 
+def test_the_schema_accepts_a_searched_precision(validator):
+    space = plain(ROOT / "search_spaces" / "cnn.yaml")
+    space["fit"]["precision"] = {"values": ["float32", "mixed_bfloat16"]}
+    validator.validate(space)
+    assert "fit.precision" in [parameter.name for parameter in parameters(parse_space(yaml.safe_dump(space)))]
+
+
 @pytest.mark.parametrize(
     ("at", "key", "value"),
     [
@@ -51,6 +59,8 @@ def test_the_schema_accepts_a_searched_coding(validator):
         (("trunk", 0), "block", "dense"),
         (("trunk", 0), "per_layer", ["kernal_size"]),
         (("fit",), "learning_rate", "fast"),
+        (("fit",), "precision", "float16"),
+        (("fit",), "precision", {"values": ["float32", "bfloat16"]}),
         (("fit",), "l2", {"values": [0.1], "when": {}}),
         ((), "schema", 2),
         ((), "coding", "onehot"),
@@ -65,8 +75,6 @@ def test_the_schema_refuses_what_the_loader_refuses(validator, at, key, value):
     place[key] = value
     with pytest.raises(jsonschema.ValidationError):
         validator.validate(space)
-    import yaml
-
     with pytest.raises(SpaceError):
         parse_space(yaml.safe_dump(space))
 

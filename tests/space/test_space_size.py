@@ -106,6 +106,12 @@ def test_memory_counts_the_state_of_the_optimizer(fit, copies):
     assert size.memory_bytes == 4 * (2 * 81 + copies * 41)
 
 
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_halves_the_memory_of_activations_and_adds_a_copy_of_the_weights(precision):
+    size = network_size(network(FlattenBlock(), batch_size=3, precision=precision), width=10)
+    assert size.memory_bytes == 2 * (2 * 81 * 3 + 41) + 4 * 4 * 41
+
+
 @pytest.mark.parametrize(
     ("trunk", "reason"),
     [

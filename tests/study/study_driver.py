@@ -11,8 +11,8 @@ from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_p
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import ConsoleProgress
 from automl_pheno.study.run_folder import JOURNAL, LOGS, RunFolder, lock_run
-from automl_pheno.study.slots.cluster import Machine
 from automl_pheno.study.slots.dask_executor import local_executor
+from automl_pheno.study.slots.machine import Machine
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import open_study
 from automl_pheno.study.supervisor import Supervisor

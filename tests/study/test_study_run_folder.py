@@ -70,7 +70,7 @@ RECORDS = [
     make("toy-1", "failed", None, 1, reason="loss is nan"),
     make("ridge", "complete", 0.6, sd=0.1),
     make("toy-2", "pruned", 0.9, 2),
-    make("toy-3", "complete", 0.7, 3, params={"a.b": 4}),
+    make("toy-3", "complete", 0.7, 3, params={"a.b": 4}, device="gpu 0 (T4)"),
     make("toy-4", "infeasible", None, 4, reason="too wide"),
 ]
 
@@ -80,7 +80,8 @@ def test_leaderboard_ranks_complete_ones_and_lists_the_others_after_them():
     table = make_leaderboard(RECORDS, metric="pearson_r", parameters=("a.b",), tests=tests)
     fixed = "rank name kind trial state val_pearson_r val_sd test_pearson_r test_low test_high weights epochs seconds"
     assert list(table.columns)[:13] == fixed.split()
-    assert table.columns[-1] == "a.b"
+    assert list(table.columns)[-3:] == ["device", "reason", "a.b"]
+    assert table["device"].tolist()[:2] == ["gpu 0 (T4)", ""]
     assert {"val_spearman", "val_r2", "val_rmse", "val_mae"} < set(table.columns)
     assert table["name"].tolist() == ["toy-3", "ridge", "toy-0", "toy-2", "toy-1", "toy-4"]
     assert table["rank"].tolist()[:3] == [1, 2, 3]

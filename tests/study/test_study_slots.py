@@ -1,4 +1,4 @@
-"""What a slot's process gets, how many there are, and what a user sees."""
+"""What a slot's process makes of a task, and what a user sees."""
 
 from __future__ import annotations
 
@@ -9,46 +9,10 @@ import pytest
 from rich.console import Console
 
 from automl_pheno.errors import InfeasibleError, StudyError, TrainingError
-from automl_pheno.study.slots import cluster, worker
 from automl_pheno.study.progress import ConsoleProgress, Standing, duration
 from automl_pheno.study.records import TrialRecord
-from automl_pheno.study.slots.cluster import THREAD_VARIABLES, Machine, count_slots, read_machine, slot_environment
+from automl_pheno.study.slots import worker
 from automl_pheno.study.slots.dask_executor import remote_executor
-
-TWO_GPUS = Machine(cores=12, gpus=("3", "GPU-ab"), memory=2**34)
-NO_GPU = Machine(cores=6, gpus=(), memory=2**34)
-
-
-def test_one_slot_a_gpu_or_else_a_core():
-    assert count_slots("auto", TWO_GPUS) == 2
-    assert count_slots("auto", NO_GPU) == 6
-    assert count_slots(4, TWO_GPUS) == 4
-
-
-def test_each_slot_is_pinned_to_its_gpu_and_its_share_of_cores():
-    environments = [slot_environment(slot, 4, TWO_GPUS, "jax") for slot in range(4)]
-    assert [env["CUDA_VISIBLE_DEVICES"] for env in environments] == ["3", "GPU-ab", "3", "GPU-ab"]
-    assert {env[name] for env in environments for name in THREAD_VARIABLES} == {"3"}
-    assert environments[0]["KERAS_BACKEND"] == "jax"
-    assert slot_environment(0, 8, NO_GPU, "tensorflow")["CUDA_VISIBLE_DEVICES"] == "-1"
-    assert slot_environment(0, 8, NO_GPU, "tensorflow")["OMP_NUM_THREADS"] == "1"
-
-
-@pytest.mark.parametrize(("visible", "gpus"), [("", ()), ("-1", ()), ("2", ("2",)), ("0, GPU-ab", ("0", "GPU-ab"))])
-def test_gpus_are_those_that_the_parent_may_see(monkeypatch, visible, gpus):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert read_machine().gpus == gpus
-
-
-def test_gpus_are_counted_where_nothing_is_said(monkeypatch, tmp_path):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: X (UUID: GPU-a)'\necho 'GPU 1: X (UUID: GPU-b)'\n")
-    program.chmod(0o755)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert cluster._read_gpus() == ("0", "1")
-    program.write_text("#!/bin/sh\nexit 9\n")
-    assert cluster._read_gpus() == ()
 
 
 def run(error, monkeypatch):
@@ -85,11 +49,13 @@ def test_a_process_that_has_grown_asks_to_be_recycled(monkeypatch):
 
 def test_no_scheduler_at_the_address(tmp_path):
     refusal = "no Dask scheduler answers at 'nonsense://x'"
-    with pytest.raises(StudyError, match=refusal), remote_executor("nonsense://x", tmp_path):
+    with pytest.raises(StudyError, match=refusal), remote_executor("nonsense://x", tmp_path, "tensorflow", tmp_path):
         pass
 
 
-RECORD = TrialRecord(kind="network", name="cnn-4", state="complete", trial=4, value=0.51234, epochs=12, seconds=3.2)
+RECORD = TrialRecord(
+    kind="network", name="cnn-4", state="complete", trial=4, value=0.51234, epochs=12, seconds=3.2, device="gpu 1 (T4)"
+)
 
 
 def listen(console):
@@ -110,7 +76,7 @@ def listen(console):
 def test_log_lines_where_there_is_no_terminal():
     console = Console(file=io.StringIO(), force_terminal=False, width=200)
     listen(console)
-    assert console.file.getvalue() == "[1/30] cnn-4 complete: pearson_r 0.5123, 12 epochs, 3.2 s\n"
+    assert console.file.getvalue() == "[1/30] cnn-4 complete: pearson_r 0.5123, 12 epochs, 3.2 s on gpu 1 (T4)\n"
 
 
 def test_a_line_for_each_slot_and_a_header_in_a_terminal():

@@ -1,7 +1,9 @@
 """Engines and pruners by name. A module here registers what it offers; nothing heavy is imported until it is made."""
 
+from automl_pheno.study.engines import keras_tuner as _keras_tuner  # noqa: F401 - registers its engines
 from automl_pheno.study.engines import optuna as _optuna  # noqa: F401 - registers its engines
 from automl_pheno.study.engines.protocol import (
+    ALLOTS_EPOCHS,
     DEFAULT_ENGINE,
     ENGINES,
     Engine,
@@ -12,6 +14,7 @@ from automl_pheno.study.engines.protocol import (
 from automl_pheno.study.engines.pruners import DEFAULT_PRUNER, PRUNERS, Steps, make_pruner
 
 __all__ = [
+    "ALLOTS_EPOCHS",
     "DEFAULT_ENGINE",
     "DEFAULT_PRUNER",
     "ENGINES",

@@ -43,6 +43,7 @@ class SamplerEngine:
     """A sampler of Optuna: the study asks it, so that there is nothing else to do."""
 
     draws_at_random = True
+    notes = ()
 
     def __init__(self, sampler: BaseSampler) -> None:
         self.sampler = sampler

@@ -25,6 +25,12 @@ BUDGET = "budget"
 CONTINUES = "continues"
 """User attribute of a trial: number of the trial whose weights it starts from."""
 
+ORIGIN = "origin"
+"""User attribute of a trial: number of the first trial of those that it continues, whose random numbers it has."""
+
+ALLOTS_EPOCHS: set[str] = set()
+"""Names of engines that share out epochs themselves, so that no pruner may end a trial."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:
@@ -46,6 +52,8 @@ class EngineRequest:
         Of the space, for engines that share out epochs.
     trials
         Asked for by the study.
+    backend
+        Of Keras, for engines that import it.
     """
 
     space: SearchSpace
@@ -55,6 +63,7 @@ class EngineRequest:
     higher_is_better: bool
     max_epochs: int
     trials: int
+    backend: str = "tensorflow"
 
 
 class Engine(Protocol):
@@ -68,6 +77,11 @@ class Engine(Protocol):
     @property
     def draws_at_random(self) -> bool:
         """Whether a random configuration may stand in when the engine proposes nothing new."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it."""
         ...
 
     def restore(self, study: optuna.Study) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -18,8 +15,12 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.subprocess import SubprocessWorker
 
 from automl_pheno.errors import StudyError
+from automl_pheno.study.slots.machine import Machine, slot_environment
 
 HOST = "127.0.0.1"
+
+HEARTBEAT = 3.0
+"""Seconds between two signs of life of a worker."""
 
 SETTINGS: dict[str, Any] = {
     # The supervisor puts a dead worker's trial back itself, and counts; Dask must not run it again behind its back.
@@ -35,89 +36,13 @@ SETTINGS: dict[str, Any] = {
     "distributed.comm.timeouts.connect": "30s",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # What the scheduler does all the time is done in the supervisor's process, and nobody looks at these figures.
     "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.enabled": False,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What this machine offers.
-
-    Attributes
-    ----------
-    cores
-        Physical cores that this process may use.
-    gpus
-        Names of the GPUs as ``CUDA_VISIBLE_DEVICES`` takes them.
-    memory
-        Bytes.
-    """
-
-    cores: int
-    gpus: tuple[str, ...]
-    memory: int
-
-
-def read_machine() -> Machine:
-    """Return the cores, GPUs and memory that this process may use."""
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    physical = psutil.cpu_count(logical=False) or allowed
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    cores = max(1, min(allowed, physical, CPU_COUNT))
-    return Machine(cores=cores, gpus=_read_gpus(), memory=int(MEMORY_LIMIT))
-
-
-def _read_gpus() -> tuple[str, ...]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        names = [name.strip() for name in visible.split(",")]
-        return tuple(name for name in names if name and name != "-1")
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    try:
-        answer = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(str(i) for i, _ in enumerate(line for line in answer.splitlines() if line.startswith("GPU ")))
-
-
-def count_slots(workers: int | str, machine: Machine) -> int:
-    """Return the number of slots: one a GPU, or else one a physical core, for ``auto``."""
-    if workers == "auto":
-        return len(machine.gpus) or machine.cores
-    return int(workers)
-
-
-def slot_environment(slot: int, slots: int, machine: Machine, backend: str) -> dict[str, str]:
-    """Return the environment variables of one slot; they must be there before Keras or numpy are imported."""
-    threads = str(max(1, machine.cores // slots))
-    return {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": machine.gpus[slot % len(machine.gpus)] if machine.gpus else "-1",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "KERAS_BACKEND": backend,
-        **dict.fromkeys(THREAD_VARIABLES, threads),
-    }
-
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-    "LOKY_MAX_CPU_COUNT",
-)
 
 
 class SlotProcess(SubprocessWorker):  # type: ignore[misc] # distributed is published without types
@@ -144,15 +69,27 @@ class SlotProcess(SubprocessWorker):  # type: ignore[misc] # distributed is publ
             )
 
 
+class _CalmScheduler(Scheduler):  # type: ignore[misc] # distributed is published without types
+    """A scheduler whose workers say less often that they live; of one that dies on this machine it hears at once."""
+
+    def heartbeat_worker(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = super().heartbeat_worker(*args, **kwargs)
+        if "heartbeat-interval" in answer:
+            answer["heartbeat-interval"] = max(HEARTBEAT, answer["heartbeat-interval"])
+        return answer
+
+
 class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published without types
     """A scheduler in this process and one `SlotProcess` a slot."""
 
-    def __init__(self, slots: int, machine: Machine, backend: str, logs: Path) -> None:
+    def __init__(self, slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int) -> None:
         self._slots = slots
-        self._make_spec = partial(_slot_spec, slots=slots, machine=machine, backend=backend, logs=logs)
+        self._make_spec = partial(
+            _slot_spec, slots=slots, machine=machine, backend=backend, logs=logs, slots_per_gpu=slots_per_gpu
+        )
         self._generation = 0
         scheduler = {
-            "cls": Scheduler,
+            "cls": _CalmScheduler,
             "options": {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": f"{HOST}:0"},
         }
         workers = {f"slot-{slot}": self._make_spec(slot) for slot in range(slots)}
@@ -178,7 +115,7 @@ class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published
             self.scale(self._slots)
 
 
-def start_cluster(slots: int, machine: Machine, backend: str, logs: Path) -> SlotCluster:
+def start_cluster(slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int = 1) -> SlotCluster:
     """Start a scheduler in this process and `slots` workers on this machine, all bound to 127.0.0.1.
 
     Parameters
@@ -186,11 +123,13 @@ def start_cluster(slots: int, machine: Machine, backend: str, logs: Path) -> Slo
     slots
         Number of workers, at least 1.
     machine
-        See `read_machine`.
+        See `machine.read_machine`.
     backend
         ``KERAS_BACKEND`` of the workers.
     logs
         Existing folder for one log file a slot.
+    slots_per_gpu
+        Slots that share a GPU, each with its part of the memory.
 
     Raises
     ------
@@ -201,11 +140,13 @@ def start_cluster(slots: int, machine: Machine, backend: str, logs: Path) -> Slo
         msg = "workers as processes need Linux or macOS; use workers: 0 here"
         raise StudyError(msg)
     with dask.config.set(SETTINGS):
-        return SlotCluster(slots, machine, backend, logs)
+        return SlotCluster(slots, machine, backend, logs, slots_per_gpu)
 
 
-def _slot_spec(slot: int, *, slots: int, machine: Machine, backend: str, logs: Path) -> dict[str, Any]:
-    env = slot_environment(slot, slots, machine, backend)
+def _slot_spec(
+    slot: int, *, slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int
+) -> dict[str, Any]:
+    env = slot_environment(slot, slots, machine, backend, slots_per_gpu)
     # Dask sets the thread variables of a worker itself, from its configuration, so they are written there too.
     settings = {**SETTINGS, "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": "65536", **env}}
     with dask.config.set(settings):

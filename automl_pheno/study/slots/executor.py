@@ -50,6 +50,10 @@ class Executor(Protocol):
         """Return the number of slots that wait for a task."""
         ...
 
+    def expect(self, tasks: int) -> None:
+        """Hear how many tasks are left, running ones among them; slots that can be had or let go follow it."""
+        ...
+
     def submit(self, task: Task) -> None:
         """Start `task` in a free slot."""
         ...
@@ -90,6 +94,9 @@ class InProcess:
     def free(self) -> int:
         """Return 1 unless a task waits."""
         return 0 if self.waiting else 1
+
+    def expect(self, tasks: int) -> None:
+        """Do nothing: there is one slot."""
 
     def submit(self, task: Task) -> None:
         """Keep the task for the next `poll`, which runs it."""

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from automl_pheno.errors import AutoMLPhenoError, InfeasibleError, TrainingError
+from automl_pheno.study.slots.device import device_name, planned_device
+from automl_pheno.study.slots.reports import Reports
+from automl_pheno.study.slots.symptoms import FRESH_PROCESS, fault_of
 
 TOPIC = "automl-pheno"
 EVALUATE = "automl_pheno.study.evaluate:evaluate"
@@ -21,15 +24,20 @@ REFIT = "automl_pheno.study.evaluate:refit"
 GROWTH_LIMIT = 1.5 * 2**30
 """Bytes by which a process may grow over its first trial before the supervisor starts it anew: TensorFlow and XLA
 keep compiled functions for ever (tensorflow issue 64170)."""
+GROWN = 0.6
+"""Part of the slot's memory beyond which a process is started anew as well, so that the next trial has room."""
+LEAST_GROWTH = 0.25 * 2**30
+"""Bytes that are left to any process, as a new one would soon have grown as much."""
 
 Report = Callable[[int, float], bool]
 """``report(step, value) -> stop?``"""
 
 _stopped: set[str] = set()
-_rss_after_first: list[int] = []
+_rss_after_first: dict[bool, int] = {}
+"""Whether Keras is loaded -> memory after the first task since then; a baseline needs no Keras."""
 
 
-def run_task(task: dict[str, Any], report: Report) -> dict[str, Any]:
+def run_task(task: dict[str, Any], report: Report, memory: int | None = None) -> dict[str, Any]:
     """Run ``task["function"]``, a ``module:name``, and turn whatever happens into an outcome.
 
     Parameters
@@ -38,33 +46,53 @@ def run_task(task: dict[str, Any], report: Report) -> dict[str, Any]:
         Plain data; the function gets it whole.
     report
         ``report(step, value) -> stop?``.
+    memory
+        Bytes that the slot has; None if there is no limit.
 
     Returns
     -------
     dict
         What the function returned (``state``: complete or pruned), or ``state`` failed or infeasible with
-        ``reason`` and ``traceback``; always with ``seconds, host, pid, rss, recycle``.
+        ``reason``, ``traceback`` where nobody foresaw it, and ``fault`` where `symptoms.fault_of` knows one; always
+        with ``seconds, host, pid, rss, device, recycle``.
     """
     started = time.monotonic()
-    recycle = False
     try:
         outcome = dict(_resolve(str(task["function"]))(task, report))
     except InfeasibleError as error:
         outcome = {"state": "infeasible", "reason": str(error)}
-    except TrainingError as error:
-        outcome = {"state": "failed", "reason": str(error)}
-    except AutoMLPhenoError as error:
-        outcome = {"state": "failed", "reason": str(error), "traceback": traceback.format_exc()}
     except Exception as error:  # noqa: BLE001 - a trial must never take the study down
-        outcome = {"state": "failed", "reason": _one_line(error), "traceback": traceback.format_exc()}
-        recycle = isinstance(error, MemoryError) or type(error).__name__ in ("ResourceExhaustedError", "InternalError")
+        outcome = _failed(error)
     rss = _clean_up()
-    if not _rss_after_first:
-        _rss_after_first.append(rss)
+    first = _rss_after_first.setdefault("keras" in sys.modules, rss)
     outcome.setdefault("seconds", time.monotonic() - started)
-    outcome.update(
-        host=socket.gethostname(), pid=os.getpid(), rss=rss, recycle=recycle or rss - _rss_after_first[0] > GROWTH_LIMIT
-    )
+    outcome["device"] = device_name(task)
+    recycle = outcome.get("fault") in FRESH_PROCESS or rss - first > allowed_growth(first, memory)
+    outcome.update(host=socket.gethostname(), pid=os.getpid(), rss=rss, recycle=recycle)
+    return outcome
+
+
+def allowed_growth(first: int, memory: int | None) -> float:
+    """Return the bytes by which a process may grow that had `first` bytes after its first task.
+
+    Parameters
+    ----------
+    first
+        Bytes.
+    memory
+        Bytes that the slot has; None if there is no limit.
+    """
+    return GROWTH_LIMIT if memory is None else min(GROWTH_LIMIT, max(LEAST_GROWTH, GROWN * memory - first))
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    """Return the outcome of a task that raised; its traceback only where it helps."""
+    fault = fault_of(error)
+    outcome: dict[str, Any] = {"state": "failed", "reason": _one_line(error)}
+    if fault is not None:
+        outcome["fault"] = fault
+    elif not isinstance(error, TrainingError):
+        outcome["traceback"] = traceback.format_exc()
     return outcome
 
 
@@ -73,17 +101,20 @@ def run_on_dask(task: dict[str, Any]) -> dict[str, Any]:
     from distributed import get_worker
 
     worker = get_worker()
-    name = str(task["id"])
-    slot = f"{socket.gethostname()}:{os.getpid()}"
+    name, key = str(task["id"]), worker.get_current_task()
+    slot = f"{socket.gethostname()}:{os.getpid()} {planned_device()}".rstrip()
+
+    reports = Reports(worker, TOPIC, task=name, slot=slot)
 
     def report(step: int, value: float) -> bool:
-        worker.log_event(TOPIC, {"task": name, "step": int(step), "value": float(value), "slot": slot})
-        return name in _stopped
+        reports.add(step, value)
+        return name in _stopped or not _is_wanted(worker, key)
 
     report(0, float("nan"))
     try:
-        return run_task(task, report)
+        return run_task(task, report, worker.memory_manager.memory_limit)
     finally:
+        reports.send()
         _stopped.discard(name)
 
 
@@ -93,6 +124,12 @@ async def stop_task(name: str) -> None:
     _stopped.add(name)
 
 
+def _is_wanted(worker: Any, key: str) -> bool:
+    """Return whether a supervisor still waits for this task; Dask marks it once that has gone or was cut off."""
+    state = worker.state.tasks.get(key)
+    return state is not None and state.state != "cancelled"
+
+
 def _resolve(function: str) -> Callable[[dict[str, Any], Report], dict[str, Any]]:
     module, _, name = function.partition(":")
     found: Callable[[dict[str, Any], Report], dict[str, Any]] = getattr(importlib.import_module(module), name)
@@ -100,6 +137,8 @@ def _resolve(function: str) -> Callable[[dict[str, Any], Report], dict[str, Any]
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, AutoMLPhenoError):
+        return str(error)
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.study.records import COUNTED, TrialRecord, now
+from automl_pheno.study.storage.backend import RunJournal
 from automl_pheno.study.storage.journal import put_back, reap, retry_history, tell_record
+from automl_pheno.study.storage.view import Outlook
 
 OUTCOME = "outcome"
-"""User attribute of an ended trial: the state of its record, or why it has none (`PUT_BACK`, `DUPLICATE`)."""
+"""User attribute of an ended trial: the state of its record, or why it has none (the three below)."""
 
 PUT_BACK = "put back"
 DUPLICATE = "duplicate"
+SURPLUS = "surplus"
+
+KEEP_UP_EVERY = 0.5
+"""Seconds for which what is known of trials in flight may wait to be written."""
 
 
 class Ledger(Protocol):
@@ -29,6 +37,31 @@ class Ledger(Protocol):
     def append(self, record: TrialRecord) -> None:
         """Keep a record for good before returning."""
         ...
+
+    def keep_up(self, *, now: bool) -> None:
+        """Renew what is made of the records, if that is due or has to be `now`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestClaim:
+    """Who opens the test set of a study.
+
+    Attributes
+    ----------
+    state
+        ``mine``: this supervisor, now; ``searching``: nobody yet, since others still search; ``theirs``: another one is
+        at it; ``done``: it was opened.
+    by, folder
+        Supervisor and run folder that have, or had, it.
+    result
+        What its ``final.json`` holds, once it is done.
+    """
+
+    state: Literal["mine", "searching", "theirs", "done"]
+    by: str = ""
+    folder: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TrialBook:
@@ -48,7 +81,9 @@ class TrialBook:
 
     def __init__(self, study: optuna.Study, ledger: Ledger, *, name: str, higher_is_better: bool) -> None:
         self.study = study
+        self._outlook = Outlook(study)
         self._ledger = ledger
+        self._kept_up = 0.0
         self._name = name
         self._sign = 1.0 if higher_is_better else -1.0
         self._states: Counter[str] = Counter()
@@ -80,6 +115,10 @@ class TrialBook:
     def open_elsewhere(self) -> int:
         """Return the number of trials that other supervisors have in flight."""
         return 0
+
+    def taken(self) -> Mapping[str, str]:
+        """Return key of parameters -> name of the trial, of those that other supervisors have in flight."""
+        return {}
 
     def trial_name(self, number: int) -> str:
         """Return the name of a trial in records and progress."""
@@ -126,10 +165,14 @@ class TrialBook:
         """
         return True
 
+    def claim_baseline(self, name: str) -> bool:  # noqa: ARG002 - one signature for all
+        """Make sure that no other supervisor fits this baseline; False if one does, or did."""
+        return True
+
     def report(self, trial: optuna.Trial, value: float, step: int) -> bool:
         """Keep an intermediate value; True if the pruner gives the trial up."""
         trial.report(value, step)
-        return trial.should_prune()
+        return self._outlook.gives_up(self.frozen(trial))
 
     def close(self, record: TrialRecord, trial: optuna.Trial | None, constraint: float = -1.0) -> bool:
         """Keep the record for good and end its trial; False if the trial is another's by now and nothing was kept.
@@ -143,7 +186,9 @@ class TrialBook:
         constraint
             How far beyond what is allowed, at most 0 where it is allowed.
         """
-        # The record first: a process killed in between is made up for by `start`.
+        # The record first: a process killed in between is made up for by `start`. But no record without its trial.
+        if isinstance(storage := self.study._storage, RunJournal):
+            storage.secure_trials()
         self._append(record)
         if trial is not None and self.frozen(trial).state == TrialState.RUNNING:  # else told through the dashboard
             self._describe(record, trial, constraint)
@@ -179,8 +224,35 @@ class TrialBook:
         """
         return put_back(self.study, self.frozen(trial), reason=reason, killed=killed, attributes=attributes)
 
+    def keep_up(self, *, now: bool = False) -> None:
+        """See what waited to be written onto the disk: of the journal, and what is made of the records.
+
+        Called in every turn of the search; `now` or not, nothing is written where nothing waits.
+        """
+        if now or time.monotonic() - self._kept_up > KEEP_UP_EVERY:
+            if isinstance(storage := self.study._storage, RunJournal):
+                storage.flush()
+            self._kept_up = time.monotonic()
+        self._ledger.keep_up(now=now)
+
     def finish(self) -> None:
         """Say that this supervisor ends."""
+
+    # -- the test set --------------------------------------------------------------------------------------------
+
+    def claim_test(self, *, counted_out: bool) -> TestClaim:  # noqa: ARG002 - one signature for all
+        """Ask to be the one that opens the test set of the study.
+
+        Parameters
+        ----------
+        counted_out
+            True if the study has all its trials and baselines, so that nobody else can be searching.
+        """
+        return TestClaim(state="mine")
+
+    def publish_test(self, result: Mapping[str, Any]) -> bool:  # noqa: ARG002 - one signature for all
+        """Tell the other supervisors how the test ended; False if the claim was lost, and the result does not count."""
+        return True
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -198,9 +270,14 @@ class TrialBook:
                 self._best = record
 
     def _describe(self, record: TrialRecord, trial: optuna.Trial, constraint: float) -> None:
-        trial.set_user_attr(OUTCOME, record.state)
-        for key in ("weights", "epochs", "seconds", "reason", "device"):
-            if value := getattr(record, key):
-                trial.set_user_attr(key, value)
+        for key, value in attributes_of(record).items():
+            trial.set_user_attr(key, value)
         # On every trial, since the Gaussian process wants it of all or of none.
         trial.set_constraint("feasible", constraint)
+
+
+def attributes_of(record: TrialRecord) -> dict[str, Any]:
+    """Return the user attributes of the trial that ended with this record."""
+    told = {key: getattr(record, key) for key in ("weights", "epochs", "best_epoch", "seconds", "reason", "device")}
+    told |= {"val_sd": record.sd, **{f"val_{name}": value for name, value in record.scores.items()}}
+    return {OUTCOME: record.state, **{key: value for key, value in told.items() if value not in (None, "")}}

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.errors import StudyError
 from automl_pheno.files import writing
 from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.storage.backend import open_journal
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
+
+Direction = Literal["maximize", "minimize"]
 
 MAX_KILLS = 2
 """A configuration whose process died this often is not tried again: it is the configuration that kills."""
@@ -28,14 +29,14 @@ KILLS = "kills"
 REASON = "reason"
 FIXED_PARAMS = "fixed_params"  # Optuna's own name for the values of an enqueued trial
 
-_OF_THE_END = ("outcome", REASON, "weights", "epochs", "seconds", "device")
+_OF_THE_END = ("outcome", REASON, "weights", "epochs", "best_epoch", "seconds", "device", "supervisor", "settled_by")
 """User attributes that say how a trial ended; a repeat inherits the others."""
 
 
 def open_study(
     path: Path,
     name: str,
-    direction: Literal["maximize", "minimize"],
+    direction: Direction,
     *,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
@@ -54,7 +55,7 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with writing(path):
-            storage = JournalStorage(JournalFileBackend(str(path)))
+            storage = open_journal(path)
             return optuna.create_study(
                 storage=storage,
                 study_name=name,
@@ -159,22 +160,42 @@ def put_back(
     if kills >= MAX_KILLS:
         study.tell(trial.number, state=TrialState.FAIL)
         return f"killed {kills} workers ({reason})"
-    fixed = trial.system_attrs.get(FIXED_PARAMS)
-    if trial.params or fixed:
-        history = [*trial.system_attrs.get("retry_history", []), trial.number]
-        system_attrs: dict[str, Any] = {
-            "failed_trial": trial.system_attrs.get("failed_trial", trial.number),
-            "retry_history": history,
-            # What was not drawn yet of an enqueued trial when it broke off is still to be what was enqueued.
-            FIXED_PARAMS: {**(fixed or {}), **trial.params},
-        }
-        user_attrs = {key: value for key, value in trial.user_attrs.items() if key not in _OF_THE_END}
-        user_attrs |= {**(attributes or {}), **({KILLS: kills} if kills else {})}
-        study.add_trial(optuna.create_trial(state=TrialState.WAITING, user_attrs=user_attrs, system_attrs=system_attrs))
+    if (repeat := make_repeat(trial, kills=kills, attributes=attributes)) is not None:
+        study.add_trial(repeat)
     # Last, so that a process killed between the two leaves the trial twice rather than not at all: the second one is
     # then recognised as a duplicate.
     study.tell(trial.number, state=TrialState.FAIL)
     return None
+
+
+def make_repeat(
+    trial: FrozenTrial, *, kills: int = 0, attributes: Mapping[str, Any] | None = None
+) -> FrozenTrial | None:
+    """Return the waiting trial that repeats this one; None if nothing was drawn or enqueued of it yet.
+
+    Parameters
+    ----------
+    trial
+        Running, or ended without a result.
+    kills
+        So many processes died of its parameters.
+    attributes
+        User attributes of the repeat, beside those that it inherits.
+    """
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    if not trial.params and not fixed:
+        return None
+    system_attrs: dict[str, Any] = {
+        "failed_trial": trial.system_attrs.get("failed_trial", trial.number),
+        "retry_history": [*trial.system_attrs.get("retry_history", []), trial.number],
+        # What was not drawn yet of an enqueued trial when it broke off is still to be what was enqueued.
+        FIXED_PARAMS: {**(fixed or {}), **trial.params},
+    }
+    user_attrs = {
+        key: value for key, value in trial.user_attrs.items() if key not in _OF_THE_END and not key.startswith("val_")
+    }
+    user_attrs |= {**(attributes or {}), **({KILLS: kills} if kills else {})}
+    return optuna.create_trial(state=TrialState.WAITING, user_attrs=user_attrs, system_attrs=system_attrs)
 
 
 def retry_history(trial: FrozenTrial) -> tuple[int, ...]:

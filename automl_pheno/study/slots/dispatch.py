@@ -1,0 +1,404 @@
+"""Tasks on the workers of a Dask scheduler: one at a time on each, assigned by name, liveness watched."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distributed import Client, Future
+from distributed.scheduler import KilledWorker
+
+from automl_pheno.errors import StudyError
+from automl_pheno.study.slots.arrivals import LOOK_EVERY, Arrivals, Loss
+from automl_pheno.study.slots.deaths import WAIT, Deaths
+from automl_pheno.study.slots.executor import Finished, OnReport, Reported, Task
+from automl_pheno.study.slots.nodes import run_on_node, stop_task
+from automl_pheno.study.slots.supply import Say, Supply, silent
+from automl_pheno.study.slots.symptoms import GONE, MEMORY
+from automl_pheno.study.slots.worker import TOPIC
+
+VANISHED_AFTER = 10.0
+"""Seconds after which a task is lost whose worker is not known to the scheduler any more."""
+
+START_TIMEOUT = 120.0
+"""Seconds until the first worker must have come, where it need not wait in the queue of a batch system."""
+
+RECONNECT = 60.0
+"""Seconds for which a scheduler that does not answer is called."""
+
+LIFETIME_SHARE = 0.8
+"""A task that ran for this share of its worker's whole time can never end there: it is not put back for ever."""
+
+LOST = "the Dask scheduler does not answer any more ({}); the same command resumes the study"
+
+
+class Deployment(Protocol):
+    """Starts the workers, where they are ours."""
+
+    def replace_dead(self) -> None:
+        """Start workers anew that should be there and are not."""
+        ...
+
+    def close(self, timeout: float | None = None) -> None:
+        """End all workers and the scheduler."""
+        ...
+
+
+class Elastic(Deployment, Protocol):
+    """A deployment whose size follows the work."""
+
+    lifetime: float
+    """Seconds after which a worker leaves in good order."""
+    most: int
+    """Workers at most."""
+
+    def expect(self, tasks: int, idle: list[str]) -> None:
+        """Have a worker for each of `tasks`, within its bounds; `idle` names workers that may go."""
+        ...
+
+    def waiting(self) -> str:
+        """Return what is to be said while no worker is there."""
+        ...
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A task on its way to a worker, or running there."""
+
+    task: Task
+    address: str
+    future: Future | None = None
+    since: float = 0.0
+    seen: float = 0.0
+    missing: float | None = None
+    died: float | None = None
+    loss: Loss | None = None
+
+
+class DaskExecutor:
+    """Runs tasks on Dask workers. See `dask_executor` for how to make one."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        cluster: Deployment | None,
+        slots: int | None,
+        supply: Supply | None = None,
+        elastic: Elastic | None = None,
+        say: Say = silent,
+    ) -> None:
+        self._client = client
+        self._cluster = cluster
+        self._wanted = slots
+        self._supply = supply
+        self._elastic = elastic
+        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._flights: dict[str, _Flight] = {}
+        self._over: list[Finished] = []
+        self._ended: dict[str, str] = {}
+        self._deaths = Deaths()
+        self._failing: float | None = None
+        self._comm: Any = None
+        self._expected: int | None = None
+        self._workers = Arrivals(client, supply, say, lambda: self._events.put(("news", None)))
+        self._subscribe()
+        self._look(force=True)
+
+    @property
+    def slots(self) -> int:
+        """Number of workers that there should be; on a running scheduler, those that there are."""
+        return self._wanted if self._wanted is not None else len(self._workers.usable())
+
+    def wait_for_slot(self, timeout: float | None = START_TIMEOUT) -> None:
+        """Wait for the first worker.
+
+        Raises
+        ------
+        StudyError
+            None came in `timeout` seconds, or none that came can be used.
+        """
+        started = time.monotonic()
+        while not self._workers.usable():
+            if self._workers.refused and not self._workers.greeting:
+                raise StudyError("\n".join(sorted(set(self._workers.refused.values()))))
+            if timeout is not None and time.monotonic() - started > timeout:
+                msg = f"no worker came within {timeout:.0f} s; see the log files of the slots"
+                raise StudyError(msg)
+            if self._elastic is not None and time.monotonic() - started > 30.0:
+                self._workers.say_once(self._elastic.waiting())
+            time.sleep(0.05)
+            self._look(force=self._elastic is None)
+
+    def free(self) -> int:
+        """Return the number of usable workers without a task."""
+        self._look()
+        return len(self._free())
+
+    def expect(self, tasks: int) -> None:
+        """See `Executor.expect`."""
+        self._expected = tasks
+
+    def submit(self, task: Task) -> None:
+        """Send the task to a free worker."""
+        name, address = str(task["id"]), self._free()[0]
+        now = time.monotonic()
+        flight = _Flight(task=task, address=address, since=now, seen=self._workers.slots[address].seen)
+        self._flights[name] = flight
+        if self._supply is None:
+            self._send(name, task)
+            return
+        supply = self._supply
+
+        def prepare() -> None:
+            try:
+                self._events.put(("prepared", (name, supply.prepare(address, task))))
+            except Exception as error:  # noqa: BLE001 - whatever it was, this worker cannot have the task
+                self._events.put(("unprepared", (name, f"{type(error).__name__}: {error}")))
+
+        threading.Thread(target=prepare, name="supply", daemon=True).start()
+
+    def poll(self, timeout: float, on_report: OnReport) -> list[Finished]:
+        """See `Executor.poll`."""
+        finished, self._over = self._over, []
+        end = time.monotonic() + timeout
+        while True:
+            wait = 0.0 if finished else max(0.0, min(end - time.monotonic(), LOOK_EVERY))
+            try:
+                what, content = self._events.get(timeout=wait) if wait else self._events.get_nowait()
+            except queue.Empty:
+                self._look()
+                finished += [*self._collect_vanished(), *self._buried()]
+                if finished or time.monotonic() >= end:
+                    return finished
+                continue
+            if what == "report":
+                if self._hear(content, on_report):
+                    end = time.monotonic()  # let the supervisor act on what came
+            else:
+                finished += self._handle(what, content)
+                if what in ("news", "removed"):
+                    end = time.monotonic()
+
+    def stop(self, task: str) -> None:
+        """Tell the worker that the task's next report is its last."""
+        flight = self._flights.get(task)
+        if flight is not None and flight.address in self._workers.slots:
+            with contextlib.suppress(OSError, ValueError):  # it died a moment ago: `poll` will say so
+                self._client.run(stop_task, task, workers=[flight.address], wait=False, on_error="ignore")
+
+    def kill(self, task: str) -> None:
+        """Restart the worker of a task; without a nanny the worker is given up, and the task with it."""
+        flight = self._flights.get(task)
+        if flight is None or self._workers.restart(flight.address):
+            return
+        self._workers.drop(flight.address)
+        self._workers.say_once(
+            f"worker {flight.address} has no nanny that could start it anew: its hung trial is given up and the worker "
+            "is used no more (start workers with --nanny, Dask's default)"
+        )
+        self._over.append(self._end(task, "its worker hung and could not be restarted"))
+
+    def recycle(self, task: str) -> None:
+        """Restart the worker of a task that has ended."""
+        address = next((address for address, name in self._ended.items() if name == task), None)
+        if address is not None and not self._workers.restart(address):
+            self._workers.say_once(
+                f"worker {address} has no nanny that could start it anew, so the memory that its trials leave behind "
+                "stays taken (start workers with --nanny, Dask's default)"
+            )
+
+    def close(self) -> None:
+        """End the client, and the workers if they are ours."""
+        for flight in self._flights.values():
+            with contextlib.suppress(Exception):
+                if flight.future is not None:
+                    flight.future.cancel()
+        if self._supply is not None:
+            self._supply.close()
+        with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic("all")  # it would be told of its own end when nobody listens any more
+            self._client.close(timeout=5)
+        if self._cluster is not None:
+            with contextlib.suppress(Exception):
+                self._cluster.close(timeout=10)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _handle(self, what: str, content: Any) -> list[Finished]:
+        if what == "done":
+            return self._collect(content)
+        if what == "removed":
+            return self._went(content)
+        if what == "prepared":
+            name, task = content
+            if name in self._flights:
+                self._send(name, task)
+        elif what == "unprepared":
+            name, reason = content
+            if name in self._flights:
+                return [self._end(name, f"its data could not be sent: {reason}", GONE)]
+        return []
+
+    def _hear(self, event: tuple[float, Any], on_report: OnReport) -> bool:
+        moment, content = event
+        if (flight := self._flights.get(str(content["task"]))) is None:
+            return False
+        flight.seen = max(flight.seen, moment)
+        self._workers.heard(flight.address, moment)
+        for step, value in content["reports"]:
+            on_report(Reported(task=content["task"], step=step, value=value, slot=content["slot"]))
+        return True
+
+    def _send(self, name: str, task: Task) -> None:
+        flight = self._flights[name]
+        try:
+            flight.future = self._client.submit(
+                run_on_node, task, key=f"{name}-{time.monotonic_ns()}", pure=False, workers=[flight.address], retries=0
+            )
+        except (OSError, RuntimeError, ValueError) as error:  # the connection is being made anew
+            self._over.append(self._end(name, f"the connection to the scheduler broke ({error})", GONE))
+            return
+        flight.future.add_done_callback(lambda _: self._events.put(("done", name)))
+
+    def _collect(self, name: str) -> list[Finished]:
+        flight = self._flights.get(name)
+        if flight is None or flight.future is None:
+            return []
+        try:
+            outcome = flight.future.result(timeout=60)
+        except KilledWorker:
+            return self._lost(name, Loss(reason="its process died", blamed=True))
+        except CancelledError as error:  # Dask cancels all when it has to connect anew
+            return [self._end(name, f"the connection to the scheduler broke ({error})", GONE)]
+        except Exception as error:  # noqa: BLE001 - whatever Dask says, the trial has no result
+            return [self._end(name, f"no result came back: {type(error).__name__}: {error}")]
+        self._forget(name)
+        if self._supply is not None:
+            outcome = self._supply.accept(flight.address, outcome)
+        return [Finished(task=name, outcome=outcome)]
+
+    def _went(self, address: str) -> list[Finished]:
+        """Judge the task of a worker that the scheduler has removed."""
+        for name, flight in self._flights.items():
+            if flight.address == address:
+                known = self._workers.slots.get(address)
+                flight.seen = max(flight.seen, known.seen if known is not None else 0.0)
+                self._workers.removed(address)
+                return self._lost(name, None)
+        self._workers.removed(address)
+        return []
+
+    def _collect_vanished(self) -> list[Finished]:
+        now = time.monotonic()
+        vanished = []
+        for name, flight in list(self._flights.items()):
+            if (slot := self._workers.slots.get(flight.address)) is not None:
+                flight.missing, flight.seen = None, max(flight.seen, slot.seen)
+            elif flight.missing is None:
+                flight.missing = now
+            elif now - flight.missing > VANISHED_AFTER and flight.died is None:
+                vanished += self._lost(name, None)
+        return vanished
+
+    def _lost(self, name: str, said: Loss | None) -> list[Finished]:
+        """Judge a task whose worker is gone; where cuts can be, the scheduler's notes say who is to blame."""
+        flight, loss = self._flights[name], said
+        if flight.died is not None:
+            return []
+        if self._supply is not None:
+            with contextlib.suppress(OSError, TimeoutError, ValueError):
+                loss = self._workers.judge(flight.address, flight.seen) or said
+        if loss is None:
+            local = self._supply is None
+            loss = Loss(reason="its process died" if local else "its worker vanished", blamed=local)
+        flight.died, flight.loss = time.monotonic(), loss
+        if loss.blamed and self._cluster is not None:
+            return []  # its nanny is about to say of what
+        return [self._bury(name)]
+
+    def _buried(self) -> list[Finished]:
+        now = time.monotonic()
+        return [
+            self._bury(name)
+            for name, flight in list(self._flights.items())
+            if flight.died is not None and now - flight.died > WAIT
+        ]
+
+    def _bury(self, name: str) -> Finished:
+        flight = self._flights[name]
+        reason, blamed = ("", True) if flight.loss is None else (flight.loss.reason, flight.loss.blamed)
+        ran = time.monotonic() - flight.since
+        if not blamed and self._elastic is not None and ran > LIFETIME_SHARE * self._elastic.lifetime:
+            reason, blamed = f"{reason} after {ran:.0f} s of this trial: walltime is too short for it", True
+        if blamed and self._deaths.of_memory(flight.address, 0.0):
+            return self._end(name, "its process died of the memory it took", MEMORY)
+        return self._end(name, reason, "" if blamed else GONE)
+
+    def _end(self, name: str, reason: str, fault: str = "") -> Finished:
+        flight = self._forget(name)
+        if flight.future is not None:
+            with contextlib.suppress(Exception):
+                flight.future.cancel()
+        self._workers.soon()
+        return Finished(task=name, outcome={"state": "lost", "reason": reason, **({"fault": fault} if fault else {})})
+
+    def _forget(self, name: str) -> _Flight:
+        flight = self._flights.pop(name)
+        self._ended[flight.address] = name
+        return flight
+
+    # -- the scheduler -----------------------------------------------------------------------------------------------
+
+    def _free(self) -> list[str]:
+        busy = {flight.address for flight in self._flights.values()}
+        return [address for address in self._workers.usable() if address not in busy]
+
+    def _look(self, *, force: bool = False) -> None:
+        try:
+            self._check_connection()
+            self._workers.look(force=force)
+            self._failing = None
+        except (OSError, TimeoutError, ValueError, RuntimeError, AttributeError) as error:
+            if isinstance(error, StudyError):
+                raise
+            self._failing = self._failing if self._failing is not None else time.monotonic()
+            if self._cluster is not None or time.monotonic() - self._failing > RECONNECT:
+                raise StudyError(LOST.format(error)) from error
+            self._workers.say_once("the connection to the scheduler broke; trying again")
+            time.sleep(LOOK_EVERY)
+            return
+        if self._elastic is not None and self._expected is not None:
+            busy = {flight.address for flight in self._flights.values()}
+            idle = [slot.name for address, slot in self._workers.slots.items() if address not in busy]
+            self._elastic.expect(self._expected, idle)
+        if self._cluster is not None:
+            self._cluster.replace_dead()
+
+    def _check_connection(self) -> None:
+        if self._client.status in ("closed", "closing"):
+            raise StudyError(LOST.format("the connection was lost"))
+        if self._client.status == "connecting":
+            msg = "the connection is being made anew"
+            raise ConnectionError(msg)
+        if self._client.scheduler_comm is not self._comm:
+            self._subscribe()
+
+    def _subscribe(self) -> None:
+        # Dask forgets subscriptions when it connects anew.
+        self._comm = self._client.scheduler_comm
+        self._client.subscribe_topic(TOPIC, lambda event: self._events.put(("report", event)))
+        self._client.subscribe_topic("all", self._on_scheduler)
+        self._deaths.subscribe(self._client)
+
+    def _on_scheduler(self, event: tuple[float, Any]) -> None:
+        content = event[1]
+        if isinstance(content, dict) and content.get("action") == "remove-worker":
+            self._events.put(("removed", content["worker"]))
+        elif isinstance(content, dict) and content.get("action") == "add-worker":
+            self._workers.soon()
