@@ -1,4 +1,4 @@
-"""Memory of a slot's process over 200 trials of different networks, with the process started anew when it grew, and without.
+"""Memory of a slot's process over 200 trials of different networks, with and without starting it anew as it grows.
 
 One slot with one thread trains configurations drawn at random from ``cnn.yaml`` on a small data set, two epochs each,
 so that what stays behind in the process (graphs, compiled functions, fragments of the heap) outweighs the data. The
@@ -11,6 +11,7 @@ side is the same study whose requests for a new process are not granted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -23,12 +24,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from automl_pheno.study.progress import Silent
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 29
 MB = 2**20
 
 
-class Clock:
+class Clock(Silent):
     """Notes when trials start and end, and the resident memory of the slot's process in between."""
 
     def __init__(self) -> None:
@@ -39,15 +42,15 @@ class Clock:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def begin(self, standing: Any, *, slots: int, time_limit: float | None) -> None:
+    def begin(self, *_: Any, **__: Any) -> None:
         """Note when the search starts."""
         self.ends.append(time.monotonic())
 
-    def started(self, task: str, slot: str) -> None:
+    def started(self, _: str, slot: str) -> None:
         """Note which process trains."""
-        self._pid = int(slot.rpartition(":")[2])
+        self._pid = int(slot.rpartition(":")[2].split()[0])
 
-    def finished(self, task: str, record: Any, standing: Any) -> None:
+    def finished(self, _: str, record: Any, __: Any) -> None:
         """Note when a trial ended."""
         if record.state != "infeasible":
             self.ends.append(time.monotonic())
@@ -55,15 +58,6 @@ class Clock:
     def message(self, text: str) -> None:
         """Pass it on."""
         print(f"  {text}", file=sys.stderr, flush=True)
-
-    def step(self, what: str, done: float) -> None:
-        """Do nothing."""
-
-    def reported(self, task: str, step: int, value: float) -> None:
-        """Do nothing."""
-
-    def gone(self, task: str) -> None:
-        """Do nothing."""
 
     def end(self) -> None:
         """Stop watching."""
@@ -73,10 +67,8 @@ class Clock:
         import psutil
 
         while not self._over.wait(0.1):
-            try:
+            with contextlib.suppress(psutil.Error):
                 self.peak = max(self.peak, psutil.Process(self._pid).memory_info().rss if self._pid else 0)
-            except psutil.Error:
-                continue
 
 
 def run(folder: Path, side: str, trials: int, rows: int, backend: str) -> None:
@@ -88,7 +80,7 @@ def run(folder: Path, side: str, trials: int, rows: int, backend: str) -> None:
     from automl_pheno.study.slots.dask_executor import DaskExecutor
 
     if side == "free":
-        DaskExecutor.recycle = lambda self, task: None  # type: ignore[method-assign]
+        DaskExecutor.recycle = lambda *_: None  # type: ignore[method-assign]
     search.run_final = lambda *_: {"winner": {"name": "none; no test"}, "comparison": None}  # type: ignore[assignment]
     text = (REPOSITORY / "search_spaces" / "cnn.yaml").read_text()
     text = text.replace("max_epochs: 60", "max_epochs: 2").replace("patience: 12", "patience: 2")

@@ -62,7 +62,11 @@ def synthetic(task: dict[str, Any], report: Callable[[int, float], bool]) -> dic
 
 def sleep_trial(arguments: argparse.Namespace, filters: int, report: Callable[[int, float], Any]) -> float:
     """Run `synthetic` for the runners that have functions of their own."""
-    task = {"seconds": arguments.seconds, "log": arguments.log, "candidate": {"config": {"trunk": [{"filters": filters}]}}}
+    task = {
+        "seconds": arguments.seconds,
+        "log": arguments.log,
+        "candidate": {"config": {"trunk": [{"filters": filters}]}},
+    }
     return float(synthetic(task, lambda step, value: report(step, value) and False)["value"])
 
 
@@ -76,8 +80,8 @@ def run_ours(arguments: argparse.Namespace, engine_name: str = "random", pruner:
     from automl_pheno.study.plan import Plan
     from automl_pheno.study.progress import Silent
     from automl_pheno.study.run_folder import JOURNAL, LOGS, RunFolder, lock_run
-    from automl_pheno.study.slots.machine import Machine
     from automl_pheno.study.slots.dask_executor import local_executor
+    from automl_pheno.study.slots.machine import Machine
     from automl_pheno.study.storage.book import TrialBook
     from automl_pheno.study.storage.journal import open_study
     from automl_pheno.study.supervisor import Supervisor
@@ -100,7 +104,7 @@ def run_ours(arguments: argparse.Namespace, engine_name: str = "random", pruner:
         )  # fmt: skip
         plan = Plan(
             space=space,
-            check=lambda config: 1,
+            check=lambda _: 1,
             metric="pearson_r",
             higher_is_better=True,
             trials=arguments.trials,
@@ -190,7 +194,7 @@ def run_kerastuner(arguments: argparse.Namespace) -> float:
     names = ["chief", *(f"worker-{slot}" for slot in range(arguments.slots))]
     members = [
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command, stdout=subprocess.PIPE, text=True,
             env={**environment, "KERASTUNER_TUNER_ID": name},
         )
         for name in names
@@ -370,7 +374,9 @@ def main() -> None:
         sides = ["ours", "ours-tpe", "threads", "processes"]
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; {arguments.trials} trials of "
           f"{arguments.seconds:g} s with {REPORTS} reports in {arguments.slots} slots")  # fmt: skip
-    print(f"{'':30} {'slot time in trials':>20} {'with start-up':>14} {'trials/h':>9} {'supervisor':>11} {'ms/trial':>9}")
+    print(
+        f"{'':30} {'slot time in trials':>20} {'with start-up':>14} {'trials/h':>9} {'supervisor':>11} {'ms/trial':>9}"
+    )
     found = {}
     for side in sides:
         label = SIDES[side][0]

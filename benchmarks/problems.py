@@ -1,4 +1,4 @@
-"""The three problems on which searches are compared: data, one validation set, space. Test samples are never touched."""
+"""The three problems on which searches are compared: data, one validation set, folds, space. There is no test set."""
 
 from __future__ import annotations
 

@@ -5,10 +5,11 @@ Every setting is played by the real supervisor on surrogates of real trainings (
 by the number of trials, pruners under the default sampler by virtual seconds. wheat is played twice: with one
 validation set, where pruners see epochs, and with 5 folds, where they see folds.
 
-Columns: ``trials`` (``seconds``) until a finished trial is as good as the best 1 % of random configurations (those that never
-get there count with the whole budget), ``reached`` (share of the seeds), ``regret``: how far the chosen configuration
-is, without noise, from the best of 5,000 random ones, in R2 x 1000, after half of and after the whole budget, mean and sd over
-seeds. ``p``: Wilcoxon's signed-rank test of the final regret against the first row, over all problems and seeds.
+Columns: ``trials`` (``seconds``, in trainings of mean length) until a finished trial is as good as the best 1 % of
+random configurations (those that never get there count with the whole budget), ``reached`` (share of the seeds),
+``regret``: how far the chosen configuration is, without noise, from the best of 5,000 random ones, in R2 x 1000, after
+``half`` of and after the whole budget, mean and sd over seeds; then the regret on each problem. ``p``: Wilcoxon's
+signed-rank test of the final regret against the first row, over all problems and seeds.
 
     python benchmarks/surrogate.py --table DIR      # once, about 20 minutes of one core
     python benchmarks/samplers.py --table DIR [--quick] [--seeds 10] [--slots 1 8] [--jobs 1]
@@ -27,6 +28,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.supervisor import Supervisor
 
 Make = Callable[[int, int], Any]
+MakePruner = Callable[[Steps], Any]
 PLAYED = {"wheat": False, "wheat folds": True, "jores": False, "mutants": False}
 BUDGET = 60
 """Complete random trials that fit into the budget of one slot; 8 slots have twice the trials."""
@@ -117,20 +120,30 @@ class Memory(list[Any]):
         """Return them."""
         return self
 
+    def keep_up(self, *, now: bool) -> None:
+        """Do nothing."""
+
 
 def play(
-    surrogate: Surrogate, make_sampler: Make, pruner: str, slots: int, seconds: float, trials: int, seed: int
+    surrogate: Surrogate,
+    make_sampler: Make,
+    make_pruner: MakePruner,
+    slots: int,
+    seconds: float,
+    trials: int,
+    seed: int,
 ) -> list[tuple[float, str, dict[str, Any]]]:
     """Run one study; return the end, the state and the parameters (and value, under "") of each trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sampler = make_sampler(seed, slots)
         steps = Steps(last=surrogate.last, folds=surrogate.folds, slots=slots)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=make_pruner(pruner, steps))
+        pruner = make_pruner(steps)
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         executor = VirtualSlots(surrogate, slots, seconds, np.random.default_rng([seed, slots]))
         plan = Plan(
-            space=surrogate.space, check=lambda config: 1, metric="r2", higher_is_better=True, trials=trials,
-            seed=seed, common={"function": "none"}, values_of_folds=pruner == "wilcoxon",
+            space=surrogate.space, check=lambda _: 1, metric="r2", higher_is_better=True, trials=trials,
+            seed=seed, common={"function": "none"}, values_of_folds=isinstance(pruner, optuna.pruners.WilcoxonPruner),
         )  # fmt: skip
         book = TrialBook(study, Memory(), name="trial", higher_is_better=True)
         Supervisor(plan, SamplerEngine(sampler), book, executor, Silent()).run()
@@ -149,6 +162,7 @@ def tpe(**options: Any) -> Make:
     return make
 
 
+@cache
 def sampler_settings() -> dict[str, Make]:
     """Return the samplers that can run here, by the name of their row."""
     found: dict[str, Make] = {
@@ -160,7 +174,7 @@ def sampler_settings() -> dict[str, Make]:
         "tpe, group": tpe(multivariate=True, group=True),
     }
     for name in SAMPLERS:
-        if name not in ("tpe", "tpe-group", "brute-force"):
+        if name not in ("tpe", "tpe-group", "tpe-independent"):
             try:
                 SAMPLERS[name](0, 1)
             except Exception as error:  # noqa: BLE001 - a package is missing
@@ -208,11 +222,22 @@ def judge(name: str, surrogate: Surrogate) -> Judge:
     return Judge(target=float(np.quantile(truth, 0.99)), best=float(truth.max()), seconds=mean)
 
 
-def settings_of(kind: str) -> dict[str, tuple[Make, str]]:
+def settings_of(kind: str) -> dict[str, tuple[Make, MakePruner]]:
     """Return the compared settings, sampler and pruner, by the name of their row."""
     if kind == "samplers":
-        return {name: (make, "none") for name, make in sampler_settings().items()}
-    return {name: (tpe(), name) for name in ["none", *(name for name in PRUNERS if name != "none")]}
+        return {name: (make, partial(make_pruner, "none")) for name, make in sampler_settings().items()}
+    found = {
+        name: (tpe(), partial(make_pruner, name)) for name in ["none", *(name for name in PRUNERS if name != "none")]
+    }
+    for start, share in ((4, 5), (8, 12), (4, 12)):
+        found[f"median {start}, 1/{share}"] = (tpe(), partial(median, start, share))
+    return found
+
+
+def median(start: int, share: int, steps: Steps) -> Any:
+    """Return the median pruner after `start` trials, from a `share`-th part of the steps on."""
+    warmup = 1 if steps.folds else max(2, steps.last // share)
+    return optuna.pruners.MedianPruner(max(start, 2 * steps.slots), warmup, n_min_trials=min(start, 5))
 
 
 def run(job: dict[str, Any], surrogate: Surrogate, judged: Judge) -> dict[str, Any]:
@@ -274,6 +299,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--only", choices=["samplers", "pruners"])
+    parser.add_argument("--settings", nargs="+", help="rows of the tables, the first is compared with; left out: all")
     parser.add_argument("--problems", nargs="+", default=list(PLAYED), choices=list(PLAYED))
     options = parser.parse_args()
     seeds, slot_numbers = (2, [1]) if options.quick else (options.seeds, options.slots)
@@ -282,7 +308,8 @@ def main() -> None:
     print("Surrogates, judged by 10-fold cross-validation over configurations:")
     print(pd.DataFrame({name: s.quality for name, (s, _) in _SHARED.items()}).T.round(3).to_string(), flush=True)
     kinds = [kind for kind in ("samplers", "pruners") if options.only in (None, kind)]
-    order = {kind: list(settings_of(kind)) for kind in kinds}
+    asked = options.settings
+    order = {kind: [name for name in asked or settings_of(kind) if name in settings_of(kind)] for kind in kinds}
     jobs = [
         {
             "kind": kind, "slots": slots, "setting": setting, "problem": name, "seed": seed,
@@ -308,7 +335,7 @@ def main() -> None:
             part = part.sort_values("setting", key=lambda c, o=order[kind]: c.map(o.index), kind="stable")
             shown = show(part, kind, slots)
             if kind == "samplers":
-                headline = float(shown.loc["random", "trials"] / shown["trials"].iloc[0])
+                headline = float(shown["trials"].get("random", float("nan")) / shown["trials"].iloc[0])
     print(f"\ntrials to the target, random over the default sampler: {headline:.2f}")
 
 

@@ -9,12 +9,13 @@ R2 on the same rows, which takes out the luck of the best of many trainings.
 
 ours            ``optuna/tpe`` and the default pruner, in process, with run folder and leaderboard
 random          random search without pruner in the same harness and space
-kt-hyperband    ``keras_tuner.Hyperband`` (factor 3) over the same space, ``Model.fit``, early stopping with the space's patience
+kt-hyperband    ``keras_tuner.Hyperband`` (factor 3) over the same space, ``Model.fit``, early stopping by its patience
 kt-random       ``keras_tuner.RandomSearch``, likewise
-easypheno       easyPheno's CNN space and Optuna settings (TPESampler(seed), PercentilePruner(80, n_min_trials=20)) rebuilt
-                on our compiled training: 1 to 3 convolutions of 4 filters, one-hot genotypes, its categories of
-                epochs, rates and batches, early stopping after epoch 20. With one validation set its pruner hears of a
-                trial only when it is over, as in the original. Not rebuilt: the order of activation and normalisation.
+easypheno       easyPheno's CNN space and Optuna settings (TPESampler(seed), PercentilePruner(80,
+                n_min_trials=20)) rebuilt on our compiled training: 1 to 3 convolutions of 4 filters, one-hot genotypes,
+                its categories of epochs, rates and batches, early stopping after epoch 20. With one validation set its
+                pruner hears of a trial only when it is over, as in the original. Not rebuilt: the order of activation
+                and normalisation.
 
 One JSON line a search goes to --out; searches found there are not run again.
 
@@ -25,6 +26,7 @@ One JSON line a search goes to --out; searches found there are not run again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -45,7 +47,7 @@ import numpy as np
 import pandas as pd
 from problems import PROBLEMS, Problem, available, load_problem
 
-ROWS = {"wheat": None, "jores": 1600, "mutants": 2400}
+ROWS = {"wheat": None, "jores": 1000, "mutants": 2000}
 """Samples, so that some tens of trainings fit into the seconds."""
 AGAIN = 3
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -217,13 +219,11 @@ def keras_tuner(problem: Problem, watch: Watch, seed: int, folder: Path, kind: s
     else:
         tuner = kt.RandomSearch(Hyper(), max_trials=10_000, **common)
     stop = keras.callbacks.EarlyStopping("val_mse", patience=fit.patience)
-    try:
+    with contextlib.suppress(_OverError):
         tuner.search(
             rows.x, rows.y, validation_data=(rows.x_validation, rows.y_validation), epochs=fit.max_epochs, verbose=0,
             callbacks=[stop, Clock()],
         )  # fmt: skip
-    except _OverError:
-        pass
 
 
 class _Rows:
@@ -402,7 +402,8 @@ def child(side: str, name: str, seed: int, seconds: float, clock: str) -> None:
         SIDES[side](problem, watch, seed, Path(scratch))
         took = seconds - watch.left
     line = {
-        "side": side, "problem": name, "seed": seed, "seconds": seconds, "clock": clock, "took": round(took, 2), **watch.best,
+        "side": side, "problem": name, "seed": seed, "seconds": seconds, "clock": clock,
+        "took": round(took, 2), **watch.best,
         "trials": len(watch.trials), "log": watch.trials,
     }  # fmt: skip
     line["again"] = _again(problem, line.get("config"), y)
@@ -452,7 +453,7 @@ def run_all(jobs: list[tuple[str, str, int]], seconds: float, clock: str, cores:
             code = f"import search_quality; search_quality.child({side!r}, {name!r}, {seed}, {seconds}, {clock!r})"
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-                cwd=Path(__file__).parent, preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509
+                cwd=Path(__file__).parent, preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             )  # fmt: skip
             lines = [line[5:] for line in done.stdout.splitlines() if line.startswith("LINE ")]
             with lock:
@@ -476,7 +477,7 @@ def run_all(jobs: list[tuple[str, str, int]], seconds: float, clock: str, cores:
 
 
 def show(table: pd.DataFrame, column: str) -> dict[str, float]:
-    """Print means, paired differences of ours with 95 % intervals and wins; return the least difference of each problem."""
+    """Print means and the paired differences of ours, with 95 % intervals; return the least of each problem."""
     from scipy.stats import t, wilcoxon
 
     worst = {}
@@ -514,16 +515,21 @@ def main() -> None:
     if options.quick:
         seconds, seeds, problems, sides = 4.0, 1, ["mutants"], ["ours", "kt-hyperband", "easypheno"]
     cores = sorted(os.sched_getaffinity(0))[: options.jobs]
-    print(f"{platform.machine()}, Python {platform.python_version()}; {seconds:g} s a search on one core each", flush=True)
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}; {seconds:g} s a search, one core each", flush=True
+    )
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch) / "searches.jsonl"
-        rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-        done = {(r["side"], r["problem"], r["seed"]) for r in rows if r["seconds"] == seconds and r["clock"] == options.clock}
+
+        def found() -> list[dict[str, Any]]:
+            rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+            return [row for row in rows if (row["seconds"], row["clock"]) == (seconds, options.clock)]
+
+        done = {(row["side"], row["problem"], row["seed"]) for row in found()}
         # seed by seed, the sides beside each other: what else the machine does hits all of them alike
         jobs = [(side, name, seed) for seed in range(seeds) for name in available(problems) for side in sides]
         run_all([job for job in jobs if job not in done], seconds, options.clock, cores, out)
-        rows = [json.loads(line) for line in out.read_text().splitlines()]
-    table = pd.DataFrame([r for r in rows if r["seconds"] == seconds and r["clock"] == options.clock and r["side"] in sides and r["problem"] in problems])
+        table = pd.DataFrame([row for row in found() if (row["side"], row["problem"], row["seed"]) in jobs])
     table["value"] = table["value"].clip(lower=0.0)  # no model at all is the mean
     again = show(table, "again")
     worst = show(table, "value")

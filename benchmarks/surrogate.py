@@ -67,9 +67,7 @@ def _train(problem: Problem, config: Any, seed: int) -> dict[str, Any]:
         curve: list[float] = []
         clock = [time.process_time()]
 
-        def report(
-            epoch: int, values: Any, curve: list[float] = curve, clock: list[float] = clock
-        ) -> bool:
+        def report(_: int, values: Any, curve: list[float] = curve, clock: list[float] = clock) -> bool:
             curve.append(max(values["val_r2"], curve[-1] if curve else DIVERGED))
             clock.append(time.process_time())
             return False
@@ -168,23 +166,26 @@ def fit_surrogate(name: str, folder: Path, *, folds: bool) -> Surrogate:
     space = load_space(load_problem(name, 60).space)
     last = FOLDS if folds else max(len(row["folds"][0]["curve"]) for row in table)
 
+    def each(row: dict[str, Any]) -> np.ndarray:
+        """Return one curve a training."""
+        steps = [np.array(fold["curve"]) for fold in row["folds"]]
+        return np.array([np.concatenate([v, np.full(last - len(v), v[-1])]) for v in steps])
+
     def curve(row: dict[str, Any]) -> np.ndarray:
-        if folds:
-            return np.array([fold["value"] for fold in row["folds"]])
-        steps = np.array(row["folds"][0]["curve"])
-        return np.concatenate([steps, np.full(last - len(steps), steps[-1])])
+        # as if validated on one set: the mean over what folds there are, since one fold of wheat is mostly chance
+        return np.array([fold["value"] for fold in row["folds"]]) if folds else each(row).mean(axis=0)
 
     first = {row["number"]: row for row in table if row["seed"] == 0}
     rows = list(first.values())
     # far below the mean's R2 of 0 all are alike; left as they are they would rule the forest
     curves = np.maximum(np.array([curve(row) for row in rows]), -0.2)
-    used = slice(None) if folds else slice(0, 1)
-    lengths = np.log([[len(fold["curve"]) for fold in row["folds"][used]] for row in rows])
+    lengths = np.log([[len(fold["curve"]) for fold in row["folds"]] for row in rows])
     costs = np.log(
         [[row["folds"][0]["epoch_seconds"], max(f["start_seconds"] for f in row["folds"]) + 0.05] for row in rows]
     )
-    pairs = [(curve(first[row["number"]]), curve(row)) for row in table if row["seed"] and row["number"] in first]
-    noise = np.array([(np.maximum(a, -0.2) - np.maximum(b, -0.2)) / np.sqrt(2.0) for a, b in pairs])
+    pairs = [(first[row["number"]], row) for row in table if row["seed"] and row["number"] in first]
+    differences = [curve(a) - curve(b) for a, b in pairs] if folds else [d for a, b in pairs for d in each(a) - each(b)]
+    noise = np.clip(np.array(differences) / np.sqrt(2.0), -0.2, 0.2)
     columns = [parameter.name for parameter in parameters(space)]
     made = Surrogate(space, folds, last, columns, None, None, None, noise, {})
     x = made.features([row["params"] for row in rows])
@@ -207,7 +208,7 @@ def fit_surrogate(name: str, folder: Path, *, folds: bool) -> Surrogate:
         "noise sd": float(np.sqrt((noises**2).mean())),
         "best": float(final.max()),
     }
-    targets = (curves, lengths if folds else lengths[:, 0], costs)
+    targets = (curves, lengths if folds else lengths.mean(axis=1), costs)
     made.curve, made.length, made.cost = (forest().fit(x, target) for target in targets)
     for model in (made.curve, made.length, made.cost):
         model.n_jobs = 1

@@ -140,6 +140,25 @@ def test_the_curation_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore:(currentThread|getName).. is deprecated:DeprecationWarning")  # KerasTuner 1.4.8 uses threading's old name
+@pytest.mark.filterwarnings("ignore:Skipping variable loading:UserWarning")  # it loads weights without an optimizer
+def test_the_keras_tuner_howto_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / "keras_tuner.md"
+    for words in commands(page):
+        assert main(words) == 0, words
+    names: dict[str, object] = {}
+    for number, code in enumerate(blocks(page, "python")):
+        exec(compile(code, f"keras_tuner.md:{number}", "exec"), names)
+    assert Path("tuned/promoters/oracle.json").is_file()
+    assert Path("tuned/with_optuna/optuna_journal.log").is_file()
+    assert Path("studies/hyperband/final.json").is_file()
+    assert not Path("studies/hyperband/weights").exists()
+
+
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a simulated `promoters.csv`, with 2 trials instead of 50 and without baselines, so that a network wins."""
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")

@@ -20,7 +20,7 @@ from automl_pheno.errors import DataError, PredictorError, StudyError, known_nam
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
-from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY
+from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
 
 if TYPE_CHECKING:
@@ -63,6 +63,16 @@ class Run:
     def is_finished(self) -> bool:
         """Whether the winner was tested; otherwise the same search again resumes the run."""
         return (self.path / FINAL).is_file()
+
+    @property
+    def tested_elsewhere(self) -> str:
+        """Where the winner was tested, if another supervisor of a shared study did it; "" otherwise."""
+        path = self.path / TESTED_ELSEWHERE
+        if self.is_finished or not path.is_file():
+            return ""
+        said = json.loads(path.read_text(encoding="utf-8"))
+        winner = said["result"]["winner"]["name"]
+        return f"{winner} is the winner; {said['by']} tested it, the model is in {said['folder']}"
 
     @property
     def verdict(self) -> str:

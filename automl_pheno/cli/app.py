@@ -14,7 +14,7 @@ import typer
 
 from automl_pheno.cli.audit import audit
 from automl_pheno.cli.check import check
-from automl_pheno.cli.copy import import_trials
+from automl_pheno.cli.copy import copy, import_trials
 from automl_pheno.cli.dashboard import dashboard
 from automl_pheno.cli.explain import explain
 from automl_pheno.cli.leaderboard import leaderboard
@@ -46,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (search, check, split, audit, leaderboard, explain, predict, report, simulate, dashboard, replay):
+for _verb in (search, check, split, audit, leaderboard, explain, predict, report, simulate, dashboard, replay, copy):
     app.command()(_verb)
 app.command("import")(import_trials)
 

@@ -64,6 +64,9 @@ def print_outcome(run: Run) -> None:
     print()
     print_leaderboard(run.leaderboard, top=10)
     print()
+    if run.tested_elsewhere:
+        print(run.tested_elsewhere)
+        return
     if not run.is_finished:
         print("not finished: the same command again resumes the run")
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -13,6 +13,12 @@ _BASES = 4
 _BYTES = 4  # float32
 _HALF_BYTES = 2  # float16 and bfloat16
 
+_ACTIVATIONS = 1.25
+"""Of all activations of a batch and their gradients, twice a batch's, what is held at a time; measured."""
+_VALIDATED_AT_ONCE = 512
+_GRAPH = 30 * 2**20
+"""Bytes of a compiled graph; measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSize:
@@ -112,6 +118,21 @@ def network_size(config: ModelConfig, width: int, *, max_weights: int | None = N
         msg = f"the network has {size.weights:,} weights, more than the limit of {max_weights:,}"
         raise InfeasibleError(msg)
     return size
+
+
+def training_memory(config: ModelConfig, size: NetworkSize) -> int:
+    """Return the bytes by which a training is estimated to raise the memory of its process.
+
+    More than `NetworkSize.memory_bytes`, which is what one step needs by arithmetic: an epoch has the state going in
+    beside the one coming out, the best state so far, the initial one and the built network; validation rows pass in
+    chunks of 512. Measured on TensorFlow on the CPU; see ``docs/engines.md`` for how close it comes. Data and the
+    libraries themselves come on top.
+    """
+    value = _HALF_BYTES if config.fit.precision != "float32" else _BYTES
+    widest = sorted(_values(layer.shape) for layer in size.table)[-2:]
+    training = int(_ACTIVATIONS * size.activations * config.fit.batch_size)
+    state = _BYTES * (size.weights * (1 + 4 * (1 + _optimizer_slots(config.fit))) + size.non_trainable)
+    return value * max(training, _VALIDATED_AT_ONCE * sum(widest)) + state + _GRAPH
 
 
 def _conv(block: ConvBlock, path: str, length: int, channels: int) -> list[LayerSize]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 from automl_pheno.errors import SpaceError, known_names
@@ -55,15 +54,15 @@ def from_optuna(trial: OptunaTrial) -> Suggest:
 def from_keras_tuner(hp: Any, space: SearchSpace) -> Suggest:
     """Return a `Suggest` that reads a ``keras_tuner.HyperParameters``, in which the space is declared first.
 
-    A hyperparameter that has no value in `hp` yet gets the default of the space, so that ``hp`` before any search
-    gives the hand-made configuration.
+    A hyperparameter that has no value in `hp` has the default of the space, so that ``hp`` before any search gives the
+    hand-made configuration. (It also happens where KerasTuner oversteps the range of a parent, see `_within`, and takes
+    the parameter for inactive.)
     """
     declare_hyperparameters(hp, space)
 
     def suggest(name: str, limits: Range) -> Scalar:
         if name not in hp.values:
-            msg = f"{name}: KerasTuner gives it no value; {known_names(name, hp.values)}"
-            raise SpaceError(msg)
+            return limits.middle()
         try:
             return _within(limits, hp.values[name])
         except ValueError as error:
@@ -84,14 +83,20 @@ def declare_hyperparameters(hp: Any, space: SearchSpace) -> None:
     known = {found.name for found in hp.space}
     ranges = {parameter.name: parameter.range for parameter in parameters(space)}
     explored = len(hp.active_scopes), len(hp.inactive_scopes)
+    outside = hp._conditions
     for parameter in parameters(space):
         if parameter.name in known:
             continue
-        with ExitStack() as scopes:
-            for condition in parameter.conditions:
-                values = [ranges[condition.parameter].cast(value) for value in condition.values]
-                scopes.enter_context(hp.conditional_scope(condition.parameter, values))
-            _declare(hp, parameter.name, parameter.range)
+        conditions = []
+        for condition in parameter.conditions:
+            values = [ranges[condition.parameter].cast(value) for value in condition.values]
+            # KerasTuner looks for the parent among what was declared in the very scopes that are open.
+            hp._conditions = list(next(p for p in hp.space if p.name == condition.parameter).conditions)
+            with hp.conditional_scope(condition.parameter, values):
+                conditions.append(hp._conditions[-1])
+        hp._conditions = conditions
+        _declare(hp, parameter.name, parameter.range)
+    hp._conditions = outside
     # A tuner builds a network for each scope that it finds here, to see what else is in it; all is declared by now.
     del hp.active_scopes[explored[0] :], hp.inactive_scopes[explored[1] :]
 

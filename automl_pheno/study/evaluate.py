@@ -71,6 +71,7 @@ def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None
         "seconds": result.seconds,
         "curve": [{name: float(value) for name, value in point.items()} for point in result.summaries[0].curve],
         "chosen": dict(result.chosen),
+        "fold_epochs": [summary.epochs for summary in result.summaries] if split.is_cross_validation else [],
     }
 
 

@@ -209,7 +209,7 @@ def run_final(
         raise StudyError(msg)
     result = _test(plan, folder.path, entries, winner)
     if not publish(finite(result)):
-        msg = f"{folder.path}: another supervisor took the final test over; its result counts: run the same command again"
+        msg = f"{folder.path}: another supervisor took the final test over, and its result counts; run it again"
         raise StudyError(msg)
     _keep_best(folder.path, winner.folder)
     write_json(folder.path / FINAL, finite(result))

@@ -24,6 +24,7 @@ def on_interrupt(interrupt: Callable[[], None]) -> Iterator[None]:
     heard = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         heard.append(signal.SIGHUP)
+    terminals = _terminals()
 
     def first(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
         for each in heard:
@@ -31,7 +32,7 @@ def on_interrupt(interrupt: Callable[[], None]) -> Iterator[None]:
         if number not in (signal.SIGINT, signal.SIGTERM):
             # A shell that goes tells its jobs twice, and so may the kernel: that is not the second wish.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            _leave_terminal()
+            _leave(terminals)
         interrupt()
 
     before = {number: signal.signal(number, first) for number in heard}
@@ -42,11 +43,20 @@ def on_interrupt(interrupt: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _leave_terminal() -> None:
-    """Send what goes to a terminal nowhere: writing to one that is gone fails."""
+def _terminals() -> list[int]:
+    """Return the descriptors of the output streams that go to a terminal; one that was closed cannot be told."""
+    found = []
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             if os.isatty(stream.fileno()):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())
-                os.close(nowhere)
+                found.append(stream.fileno())
+    return found
+
+
+def _leave(terminals: list[int]) -> None:
+    """Send what goes to a terminal nowhere: writing to one that is gone fails."""
+    for descriptor in terminals:
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)

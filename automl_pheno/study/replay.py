@@ -198,10 +198,15 @@ def again(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
             folder.mkdir(parents=True, exist_ok=True)
             save_predictor(predictor, folder, dataset.inputs, trait=str(task["trait"]))
 
+    told: list[float] = []
+
     def stop(step: int, value: float) -> bool:
+        told.append(value)
         return report(step, value) or (stop_at is not None and step >= stop_at)
 
-    return evaluate(task, stop, keep=None if out is None else keep)
+    outcome = evaluate(task, stop, keep=None if out is None else keep)
+    # A trial that was given up is recorded with what it had reported.
+    return {**outcome, "value": told[-1]} if stop_at is not None and told else outcome
 
 
 def run_child() -> None:

@@ -120,7 +120,7 @@ class RunFolder:
 
     @property
     def tested_elsewhere(self) -> dict[str, Any]:
-        """What the ``final.json`` of the supervisor holds that opened the test set of a shared study; {} if none did."""
+        """What ``final.json`` of the supervisor holds that opened the test set of a shared study; {} if none did."""
         path = self.path / TESTED_ELSEWHERE
         if not path.exists():
             return {}
@@ -148,8 +148,9 @@ def lock_run(path: Path) -> Iterator[None]:
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take(handle, path)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with writing(path / LOCK):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,9 @@ class Running:
     """Why it was told to stop; "" if it was not."""
     stopped_at: float = 0.0
     killed: bool = False
+    pruned_at: int = 0
+    """Step at which the pruner gave it up, and its value then; 0 if it did not."""
+    pruned_value: float | None = None
 
 
 def make_record(running: Running, outcome: Outcome, state: str, metric: str, *, seconds: float) -> TrialRecord:
@@ -56,6 +60,8 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str, *, 
     seconds
         How long the task was out, for one that could not say so itself.
     """
+    if running.pruned_at:
+        state, outcome = _as_pruned(running, outcome, state, metric)
     value = outcome.get("value", running.value)
     reason = str(outcome.get("reason", ""))
     if state in ("pruned", "stopped") or (state == "lost" and running.stopped == "time limit"):
@@ -99,3 +105,26 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str, *, 
         budget=running.task.get("budget"),
         finished=now(),
     )
+
+
+def _as_pruned(running: Running, outcome: Outcome, state: str, metric: str) -> tuple[str, Outcome]:
+    """Return the outcome as it was at the step at which the pruner gave the trial up.
+
+    A slot hears of that some steps later, how many depends on the load; so that the search does not, what came later
+    does not count. A trial whose last step it was is complete.
+    """
+    step = running.pruned_at
+    last = max((int(reported) for reported, _ in outcome.get("reports", ())), default=step)
+    if state not in ("complete", "pruned", "stopped") or (state == "complete" and last <= step):
+        return state, outcome
+    cut = {**outcome, "value": running.pruned_value, "best_epoch": None}
+    if fold_epochs := outcome.get("fold_epochs"):
+        folds = outcome["fold_scores"][:step]
+        cut["fold_scores"], cut["epochs"] = folds, sum(fold_epochs[:step])
+        cut["scores"] = {name: statistics.fmean(fold[name] for fold in folds) for name in folds[0]}
+        cut["sd"] = statistics.stdev(fold[metric] for fold in folds) if step > 1 else None
+    else:
+        # The other metrics are of a later epoch, or of none.
+        cut |= {"scores": {metric: running.pruned_value}, "fold_scores": (), "epochs": step}
+        cut["curve"] = outcome.get("curve", ())[:step]
+    return "pruned", cut

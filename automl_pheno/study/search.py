@@ -22,7 +22,7 @@ from automl_pheno.rng import derive_seed
 from automl_pheno.simulate import SIMULATORS, Truth
 from automl_pheno.space.load import load_space
 from automl_pheno.space.sample import default_values, sample
-from automl_pheno.space.size import network_size
+from automl_pheno.space.size import network_size, training_memory
 from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
 from automl_pheno.splits import MadeSplit, Split, make_split, read_split
@@ -57,9 +57,8 @@ from automl_pheno.study.slots.executor import Executor, InProcess
 from automl_pheno.study.slots.machine import Machine, count_slots, read_machine, slot_notes
 from automl_pheno.study.slots.worker import EVALUATE
 from automl_pheno.study.storage.book import TrialBook
-from automl_pheno.study.storage.database import open_database
 from automl_pheno.study.storage.journal import Direction, open_study
-from automl_pheno.study.storage.opening import Shared
+from automl_pheno.study.storage.opening import Shared, refuse_another
 from automl_pheno.study.supervisor import Supervisor
 
 
@@ -113,7 +112,7 @@ def run_search(
         material = _prepare(config, path, dataset, trait, hear)
     slots = _slots_here(config, hear)
     if config.storage is not None:
-        open_database(config.storage).engine.dispose()  # before anything is written
+        refuse_another(config.storage, config.name, _identity(config, material))
     with lock_run(path):
         new = check_identity(path, _identity(config, material))
         if (path / FINAL).exists():
@@ -126,12 +125,13 @@ def run_search(
             path, metric=config.metric, parameters=[parameter.name for parameter in parameters(material.space)]
         )
         shared = share(config, path, _identity(config, material), hear)
-        if shared is not None and is_tested(shared, folder, config, material.space.name, hear):
-            return path
-        with _executor(config, path, slots, hear) as executor, writing(path):
-            _search(config, material, folder, executor, hear, digest, shared)
-        if shared is not None:
-            keep_journal(shared.study(), path)
+        with shared or contextlib.nullcontext():
+            if shared is not None and is_tested(shared, folder, config, material.space.name, hear):
+                return path
+            with _executor(config, path, slots, hear) as executor, writing(path):
+                _search(config, material, folder, executor, hear, digest, shared)
+            if shared is not None:
+                keep_journal(shared.study(), path)
     return path
 
 
@@ -357,7 +357,7 @@ def _search(
         time_limit=config.time_limit,
         trial_timeout=config.trial_timeout,
         max_weights=config.max_weights,
-        memory=lambda model: network_size(model, width).memory_bytes,
+        memory=lambda model: training_memory(model, network_size(model, width)),
         max_memory=config.max_memory,
         values_of_folds=config.pruner == "wilcoxon",
         in_process=isinstance(executor, InProcess),

@@ -16,6 +16,7 @@ from automl_pheno.study.progress import Progress
 from automl_pheno.study.run_folder import JOURNAL, SPLIT, TESTED_ELSEWHERE, RunFolder
 from automl_pheno.study.storage.book import TestClaim
 from automl_pheno.study.storage.copy import copy_trials, make_journal
+from automl_pheno.study.storage.journal import Direction
 from automl_pheno.study.storage.opening import SPLIT_FILE, STORAGE, Shared, open_shared
 from automl_pheno.study.storage.shared import RECORD, TEST, SharedBook
 
@@ -38,7 +39,7 @@ def share(config: StudyConfig, path: Path, identity: Mapping[str, Any], progress
             )
             raise StudyError(msg)
         return None
-    direction = "maximize" if METRICS[config.metric].higher_is_better else "minimize"
+    direction: Direction = "maximize" if METRICS[config.metric].higher_is_better else "minimize"
     split = hashlib.sha256((path / SPLIT).read_bytes()).hexdigest()
     shared = open_shared(
         config.storage, config.name, direction, path, {**identity, SPLIT_FILE: split}, hear=progress.message
@@ -75,8 +76,8 @@ def is_tested(shared: Shared, folder: RunFolder, config: StudyConfig, space: str
     if config.trials > result["trials"]:
         msg = (
             f"{folder.path}: trials {config.trials} asks for more than the {result['trials']} of the study "
-            f"{shared.study_name!r}, but its test set was opened by {said['supervisor']}: a choice made after seeing the "
-            "test score would not be honest; give the study another name"
+            f"{shared.study_name!r}, but its test set was opened by {said['supervisor']}: a choice made after seeing "
+            "the test score would not be honest; give the study another name"
         )
         raise StudyError(msg)
     higher_is_better = METRICS[config.metric].higher_is_better

@@ -14,7 +14,7 @@ from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.rng import derive_seed
 from automl_pheno.space.sample import default_values
 from automl_pheno.study.engines.protocol import BUDGET, CONTINUES, ORIGIN, Engine
-from automl_pheno.study.faults import Verdict, judge, with_smaller_batch
+from automl_pheno.study.faults import Verdict, hopeless, judge, with_smaller_batch
 from automl_pheno.study.interrupts import on_interrupt
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Standing
@@ -26,7 +26,6 @@ from automl_pheno.study.steady import SteadyClock
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import KILLS, MAX_KILLS, retry_history
 
-MAX_CONSECUTIVE_FAILURES = 5
 POLL = 0.5
 """Seconds the loop waits for news."""
 LOOK_EVERY = 0.05
@@ -48,12 +47,13 @@ class Supervisor:
         self._running: dict[str, Running] = {}
         self._fresh = 0
         self._failures: list[TrialRecord] = []
+        self._clock = SteadyClock()
+        self._recycled = 0
         self._exhausted = False
         self._engine_waits = False
         self._refused = False
         self._interrupted = False
         self._looked = 0.0
-        self._clock = SteadyClock()
         self._fatal = ""
         self._submitted = 0
         self._deadline = math.inf
@@ -66,13 +66,13 @@ class Supervisor:
         -------
         str
             ``finished``, ``time limit``, ``exhausted`` (the space has no other configuration) or ``interrupted``
-            (Ctrl-C or SIGTERM: trials in flight are back in the queue).
+            (Ctrl-C, SIGTERM or a closed terminal: trials in flight are back in the queue).
 
         Raises
         ------
         StudyError
-            `MAX_CONSECUTIVE_FAILURES` trials failed in a row, the space does not fit the data, or the run folder
-            cannot be written.
+            Too many trials failed in a row (`faults.hopeless`), the space does not fit the data, the slots do not
+            start, or the run folder cannot be written.
         KeyboardInterrupt
             Ctrl-C was pressed twice; the study can be resumed all the same.
         """
@@ -116,6 +116,8 @@ class Supervisor:
             self._clock.stop()
             self._progress.end()
             self._book.finish()
+        if self._recycled:
+            self._progress.message(f"{self._recycled} times a slot's process was started anew, as its memory had grown")
         return self._ending()
 
     # -- what is to run ------------------------------------------------------------------------------------------
@@ -250,26 +252,35 @@ class Supervisor:
             if running.trial is not None:
                 self._judge(running, running.trial, reported.step, reported.value)
         self._book.keep_up()
-        if self._interrupted or time.monotonic() - self._looked > LOOK_EVERY:
+        if self._interrupted or self._clock.now() - self._looked > LOOK_EVERY:
             self._stop_where_due()
 
     def _judge(self, running: Running, trial: optuna.Trial, step: int, value: float) -> None:
-        if step <= running.step:  # a task that Dask ran again starts over
+        if step <= running.step or running.pruned_at:  # a task that Dask ran again starts over
             return
         running.step = step
         if self._plan.values_of_folds:
             total = value * step
             value, running.total = total - running.total, total
-        hopeless = self._book.report(trial, value, step)
-        if hopeless and not running.stopped:
-            self._stop(str(running.task["id"]), f"pruned at step {step}")
+        give_up = self._book.report(trial, value, step)
+        if give_up and not running.stopped:
+            running.pruned_at, running.pruned_value = step, running.value
+            running.stopped, running.stopped_at = f"pruned at step {step}", self._clock.now()
+            if (task := str(running.task["id"])) in self._running:
+                self._executor.stop(task)
 
     def _finish(self, finished: Finished) -> None:
         running = self._running.pop(finished.task, None)
         if running is None:
             return
         outcome = finished.outcome
+        for step, value in outcome.get("reports", ()):
+            # Each report counts, whether it came in time or not: else the pruner's say would depend on the load.
+            if step > running.step and math.isfinite(value) and running.trial is not None:
+                running.value = value
+                self._judge(running, running.trial, step, value)
         if outcome.get("recycle"):
+            self._recycled += 1
             self._executor.recycle(finished.task)
         verdict = judge(running, outcome)
         if verdict.action == "record":
@@ -285,10 +296,11 @@ class Supervisor:
         if verdict.reason != INTERRUPTED:
             self._progress.message(f"{running.name}: {verdict.reason}; it is put back")
         if running.trial is not None:
-            self._proposals.forget(running.trial)
             beyond = self._book.put_back(
                 running.trial, reason=verdict.reason, killed=verdict.killed, attributes=verdict.attributes
             )
+            if beyond is None:  # else it is never tried again
+                self._proposals.forget(running.trial)
         else:
             kills = int(running.task[KILLS]) + int(verdict.killed)
             beyond = f"killed {kills} workers ({verdict.reason})" if kills >= MAX_KILLS else None
@@ -335,7 +347,7 @@ class Supervisor:
         self._executor.stop(task)
 
     def _stop_where_due(self) -> None:
-        self._looked = time.monotonic()
+        self._looked = self._clock.now()
         now = self._clock.now()
         limit = self._plan.trial_timeout
         grace = min(self._plan.stop_grace, 10.0) if self._interrupted else self._plan.stop_grace
@@ -356,7 +368,8 @@ class Supervisor:
         self._progress.message("stopping; the trials in flight go back into the queue (again: stop at once)")
 
     def _abort_if_hopeless(self) -> None:
-        if len(self._failures) < MAX_CONSECUTIVE_FAILURES and not self._fatal:
+        why = hopeless(self._failures)
+        if not why and not self._fatal:
             return
         self._interrupted = True  # no new trials; those in flight go back into the queue
         while self._running:
@@ -365,9 +378,7 @@ class Supervisor:
                 self._finish(finished)
         if self._fatal:
             raise OutputError(self._fatal)
-        last = self._failures[-1]
-        msg = f"{len(self._failures)} trials failed in a row; the last one, {last.name}: {last.reason}"
-        raise StudyError(f"{msg}\n{last.traceback}".rstrip())
+        raise StudyError(why)
 
     # -- where it stands -----------------------------------------------------------------------------------------
 

@@ -153,11 +153,12 @@ def train(
         curve.append(values)
         if epochs is not None or value > best_value:
             best_state, best_value, best_epoch = state, value, epoch
-        if report is not None and report(epoch, values):
-            stopped = "pruned"
-            break
+        stop = report is not None and report(epoch, values)
         if epochs is None and epoch - best_epoch >= config.fit.patience:
             stopped = "early"
+            break
+        if stop and epoch < last:  # at its end it is finished all the same
+            stopped = "pruned"
             break
 
     def predict(rows: Array) -> Array:

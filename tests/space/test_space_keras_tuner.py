@@ -139,7 +139,9 @@ def check_the_declaration(keras_tuner, space):
 def check_the_values(keras_tuner, optuna, space, seed, draws):
     """Proposals of KerasTuner are configurations and Optuna trials, and the other way round."""
     oracle = keras_tuner.oracles.RandomSearchOracle(
-        objective=keras_tuner.Objective("score", "max"), hyperparameters=hyperparameters(keras_tuner, space), seed=seed + 1
+        objective=keras_tuner.Objective("score", "max"),
+        hyperparameters=hyperparameters(keras_tuner, space),
+        seed=seed + 1,
     )
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     chance = random.Random(seed)
@@ -157,9 +159,8 @@ def check_the_values(keras_tuner, optuna, space, seed, draws):
                 continue
             hp = hyperparameters(keras_tuner, space)
             hp.values = dict(proposed)
-        if set(proposed) != set(draw(space, lambda name, _: proposed[name])):
-            # a parent one above its range, see `_within`
-            continue
+        if any(isinstance(p.range, IntRange) and proposed.get(p.name) == p.range.max + 1 for p in parameters(space)):
+            continue  # KerasTuner oversteps a logarithmic range, so that its conditions do not hold; see `_within`
         values = draw(space, from_keras_tuner(hp, space))
         assert list(values) == [name for name in (p.name for p in parameters(space)) if name in proposed]
         config = sample(space, from_values(values))
@@ -193,7 +194,7 @@ def test_shipped_spaces_are_the_same_in_both(keras_tuner, optuna, path):
     check_the_values(keras_tuner, optuna, space, seed=3, draws=60)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(space=spaces(), seed=st.integers(0, 1000))
 def test_generated_spaces_are_the_same_in_both(keras_tuner, optuna, space, seed):
     check_the_declaration(keras_tuner, space)

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +7,8 @@ import pytest
 
 from automl_pheno.space import (
     Choice,
-    FloatRange,
     IntRange,
     default_values,
-    from_keras_tuner,
     from_optuna,
     from_rng,
     from_values,
@@ -85,91 +82,6 @@ def test_optuna_tries_the_default_when_it_is_enqueued(optuna):
 def test_numpy_generators_draw_too():
     configs = {sample(EVERY_KIND, from_rng(np.random.default_rng(seed))).model_dump_json() for seed in range(5)}
     assert len(configs) == 5
-
-
-class RecordingHp:
-    """Answers like ``keras_tuner.HyperParameters`` with the default, and keeps what was asked."""
-
-    def __init__(self):
-        self.asked = {}
-
-    def Choice(self, name, values, default):  # noqa: N802 - KerasTuner's name
-        self.asked[name] = ("Choice", tuple(values))
-        return int(default) if isinstance(default, bool) else default
-
-    def Boolean(self, name, default):  # noqa: N802
-        self.asked[name] = ("Boolean", None)
-        return default
-
-    def Int(self, name, min_value, max_value, step, sampling, default):  # noqa: N802
-        self.asked[name] = ("Int", (min_value, max_value, step, sampling))
-        return default
-
-    def Float(self, name, min_value, max_value, step, sampling, default):  # noqa: N802
-        self.asked[name] = ("Float", (min_value, max_value, step, sampling))
-        return default
-
-
-def test_keras_tuner_is_asked_in_its_own_words():
-    hp = RecordingHp()
-    config = sample(EVERY_KIND, from_keras_tuner(hp))
-    assert config == sample(EVERY_KIND, from_values(default_values(EVERY_KIND)))
-    assert hp.asked["trunk.0.filters"] == ("Int", (4, 64, None, "log"))
-    assert hp.asked["trunk.0.kernel_size.1"] == ("Int", (3, 9, 2, "linear"))
-    assert hp.asked["trunk.0.dropout"] == ("Float", (0.0, 0.5, 0.1, "linear"))
-    assert hp.asked["fit.l2"] == ("Float", (1e-6, 1e-2, None, "log"))
-    assert hp.asked["fit.nesterov"] == ("Boolean", None)
-    assert hp.asked["trunk.0.activation"] == ("Choice", ("relu", "gelu"))
-
-
-KERAS_TUNER = """
-import json, random, sys
-import keras_tuner
-from automl_pheno.space import *
-
-space = parse_space(sys.stdin.read())
-hp = keras_tuner.HyperParameters()
-config = sample(space, from_keras_tuner(hp))
-assert config == sample(space, from_values(default_values(space)))
-limits = {}
-for found in hp.space:
-    c = found.get_config()
-    keys = ("min_value", "max_value", "step", "sampling", "values")
-    limits[c["name"]] = [type(found).__name__, *map(c.get, keys)]
-rng = random.Random(0)
-for _ in range(200):
-    hp.values = {found.name: found.random_sample(rng.randrange(10**6)) for found in hp.space}
-    config = sample(space, from_keras_tuner(hp))
-    assert config == sample(space, from_values(hp.values))
-print(json.dumps(limits))
-"""
-
-
-@pytest.mark.slow  # imports TensorFlow, through KerasTuner
-def test_keras_tuner_gets_the_same_names_and_limits():
-    import yaml
-
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS_TUNER],
-        input=yaml.safe_dump(EVERY_KIND.tree(), sort_keys=False),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    limits_of = {p.name: p.range for p in parameters(EVERY_KIND)}
-    assert set(found) <= set(limits_of)
-    for name, (kind, low, high, step, sampling, values) in found.items():
-        limits = limits_of[name]
-        if isinstance(limits, Choice):
-            assert kind == "Boolean" or tuple(values) == limits.values
-            continue
-        assert kind == ("Float" if isinstance(limits, FloatRange) else "Int")
-        assert (low, high) == (limits.min, limits.max)
-        assert sampling == ("log" if limits.log else "linear")
-        assert step == limits.step or (limits.step is None and not limits.log and step == 1)
 
 
 def test_the_room_imports_neither_engine_nor_arrays():

@@ -106,24 +106,27 @@ class Machines:
         self.processes[name] = process
         return process
 
-    def scheduler(self, host="127.0.0.1", **options):
+    def scheduler(self, host="127.0.0.1", protocol="tcp", **options):
         """Start a scheduler and return its address."""
         with socket.socket() as free:
             free.bind((host, 0))
             port = free.getsockname()[1]
-        self.start("scheduler", *dask("scheduler"), "--host", host, "--port", str(port), "--no-dashboard", **options)
+        self.start(
+            "scheduler", *dask("scheduler"), "--host", host, "--port", str(port), "--protocol", protocol,
+            "--no-dashboard", **options,
+        )  # fmt: skip
         end = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
-                return f"tcp://{host}:{port}"
+                return f"{protocol}://{host}:{port}"
             assert time.monotonic() < end, (self.logs / "scheduler.txt").read_text()
             time.sleep(0.1)
 
     def worker(self, address, name, *options, before=(), **environment):
         """Start a worker of a scheduler."""
         return self.start(
-            name, *dask("worker"), address, "--name", name, "--no-dashboard", "--local-directory", str(self.logs / name),
-            *options, before=before, **environment,
+            name, *dask("worker"), address, "--name", name, "--no-dashboard", "--local-directory",
+            str(self.logs / name), *options, before=before, **environment,
         )  # fmt: skip
 
     def end(self, name, number=signal.SIGKILL):
@@ -145,7 +148,16 @@ def dask(what):
 
 def hidden(folder):
     """Return what to put before a command so that it does not see the folder (root only)."""
-    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount -t tmpfs none {folder} && exec "$@"', "-")
+    return (
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        f'mount -t tmpfs none {folder} && exec "$@"',
+        "-",
+    )
 
 
 @contextlib.contextmanager
@@ -157,7 +169,7 @@ def meanwhile(*acts):
         try:
             for act in acts:
                 act()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised anew in the test
             failed.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -167,6 +179,12 @@ def meanwhile(*acts):
     assert not thread.is_alive(), "what was to happen meanwhile did not"
     if failed:
         raise failed[0]
+
+
+def show(capsys, text):
+    """Print figures of a slow test."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{text}\n")
 
 
 def wait_for(condition, seconds=60.0):

@@ -43,7 +43,7 @@ class Server:
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        self._run("initdb", "-D", self.data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret}", "-N", "-E", "UTF8")
+        self._run("initdb", "-D", self.data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -67,7 +67,8 @@ class Server:
             command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         if done.returncode:
-            raise RuntimeError(f"{program}: {done.stderr}")
+            msg = f"{program}: {done.stderr}"
+            raise RuntimeError(msg)
 
     def start(self):
         self._run("pg_ctl", "-D", self.data, "-w", "-l", str(self.folder / "log"), "start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -46,6 +47,15 @@ def by_filters(task, report):
         "epochs": 3,
         "best_epoch": 2,
     }
+
+
+def by_size(task, report):
+    """Score rises with the filters, best at a kernel of 11 and a learning rate of 0.01; instant."""
+    params = task["params"]
+    value = params["trunk.1.filters"] / 64 - abs(params["trunk.1.kernel_size"] - 11) / 20
+    value -= abs(math.log10(params["fit.learning_rate"]) + 2)
+    report(1, value)
+    return {"state": "complete", "value": value, "scores": {"r2": value}, "epochs": 1, "best_epoch": 1}
 
 
 def broken(task, report):
@@ -121,3 +131,11 @@ def refit(task, report):
     (folder / "who.txt").write_text(f"{task['candidate']['name']} {task['epochs']}")
     predictions = y + noise * np.random.default_rng(task["seed"]).normal(size=len(y))
     return {"state": "complete", "predictions": predictions.tolist(), "weights": 5, "epochs": task["epochs"]}
+
+
+def hungry(task, report):
+    """Take 24 MiB for each sample of a batch."""
+    taken = bytearray(24 * 2**20 * task["candidate"]["config"]["fit"]["batch_size"])
+    taken[::4096] = b"x" * len(taken[::4096])
+    time.sleep(1.0)
+    return {"state": "complete", "value": len(taken) / 2**40}

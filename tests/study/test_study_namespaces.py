@@ -9,7 +9,7 @@ import subprocess
 
 import dask
 import pytest
-from far_study import Hearing, Machines, assert_exact, hidden, make_run, meanwhile, search_far, wait_for
+from far_study import Hearing, Machines, assert_exact, hidden, make_run, meanwhile, search_far, show, wait_for
 
 from automl_pheno.study.slots.dask_executor import remote_executor
 
@@ -123,8 +123,7 @@ def test_machines_are_cut_off_and_killed_and_no_trial_is_lost_or_done_twice(mach
     died = [text for text in put_back if "its process died" in text]
     cut_off = [text for text in put_back if "cut off" in text]
     gone = [text for text in put_back if "its worker left" in text]
-    with capsys.disabled():
-        print(f"\n60 trials on 6 slots of 5 machines; put back: {put_back}; bytes sent: {sent}; slots left: {left}")
+    show(capsys, f"60 trials on 6 slots of 5 machines; put back: {put_back}; bytes sent: {sent}; slots left: {left}")
     assert len(died) == 1
     assert len(cut_off) == 1
     assert 1 <= len(gone) <= 2
@@ -149,10 +148,13 @@ def test_a_lost_scheduler_ends_the_study_with_words_and_it_resumes(machines, tmp
         machines.end("scheduler")
 
     refusal = "the Dask scheduler does not answer any more .*; the same command resumes the study"
+
+    def search():
+        with remote_executor(address, run, "tensorflow", run / "logs", heard.message) as executor, meanwhile(lose):
+            search_far(run, executor, heard, trials=8)
+
     with pytest.raises(StudyError, match=refusal):
-        with remote_executor(address, run, "tensorflow", run / "logs", heard.message) as executor:
-            with meanwhile(lose):
-                search_far(run, executor, heard, trials=8)
+        search()
     assert 2 <= len(heard.records) < 8
     machines.end("m1")
     address = machines.scheduler(f"{NET}.1", **TCP)

@@ -11,7 +11,7 @@ import pytest
 from automl_pheno.errors import StudyError
 from automl_pheno.study.leaderboard import make_leaderboard
 from automl_pheno.study.records import TrialRecord
-from automl_pheno.study.run_folder import RunFolder, check_identity, lock_run, write_provenance
+from automl_pheno.study.run_folder import RunFolder, check_identity, lock_run
 
 IDENTITY = {"space": {"trunk": [{"filters": {"values": [16, 32]}}]}, "data": {"sha256": "ab", "samples": 5}, "seed": 0}
 
@@ -49,15 +49,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "trials.jsonl").write_text("")
     with pytest.raises(StudyError, match="not the folder of a run"):
         check_identity(tmp_path, IDENTITY)
-
-
-def test_provenance_keeps_every_start(tmp_path):
-    write_provenance(tmp_path, {"seeds": {"study": 1}})
-    write_provenance(tmp_path, {"seeds": {"study": 1}})
-    starts = json.loads((tmp_path / "provenance.json").read_text())["starts"]
-    assert len(starts) == 2
-    assert starts[0]["packages"]["optuna"].startswith("5")
-    assert starts[1]["seeds"] == {"study": 1}
 
 
 def make(name, state, value=None, trial=None, **fields):
@@ -99,6 +90,7 @@ def test_leaderboard_file_follows_each_record(tmp_path):
     folder = RunFolder(tmp_path, metric="pearson_r", parameters=("a.b",))
     for number, record in enumerate(RECORDS, start=1):
         folder.append(record)
+        folder.keep_up(now=True)
         assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == number
     text = (tmp_path / "leaderboard.csv").read_text()
     assert "1,toy-3,network,3,complete,0.7" in text

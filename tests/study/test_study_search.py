@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import yaml
 from automl_pheno.data import Dataset, Inputs, load_dataset
 from automl_pheno.errors import CurationError, DataError, SpaceError, SplitError, StudyError
 from automl_pheno.study.config import make_study
-from automl_pheno.study.dashboard import make_app, make_note
 from automl_pheno.study.progress import Silent
 from automl_pheno.study.search import run_search
 
@@ -151,34 +149,6 @@ def test_a_space_for_other_inputs_is_refused(study, dataset, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE.replace("genotype", "sequence"))
     with pytest.raises(StudyError, match="the space is for sequence inputs, but toy holds genotypes"):
         run_search(study(), tmp_path / "run", dataset=dataset)
-
-
-def test_the_dashboard_serves_the_study_with_the_leaderboard_as_its_note(study, dataset, tmp_path):
-    run = run_search(study(), tmp_path / "run", dataset=dataset)
-    note = make_note(run)
-    assert "Winner by validation: **ridge**." in note
-    assert "| 1 | ridge | baseline |" in note
-    app = make_app(run)
-
-    def get(path):
-        status = []
-        environ = {
-            "REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SERVER_NAME": "x", "SERVER_PORT": "1",
-            "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
-        }  # fmt: skip
-        body = b"".join(app(environ, lambda line, headers, exc_info=None: status.append(line)))
-        assert status == ["200 OK"]
-        return json.loads(body)
-
-    studies = get("/api/studies")["study_summaries"]
-    assert [item["study_name"] for item in studies] == ["toy"]
-    detail = get(f"/api/studies/{studies[0]['study_id']}")
-    assert detail["note"]["body"] == note
-
-
-def test_no_dashboard_without_a_run(tmp_path):
-    with pytest.raises(StudyError, match=r"holds no journal\.log"):
-        make_app(tmp_path)
 
 
 @pytest.fixture

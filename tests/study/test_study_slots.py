@@ -40,7 +40,7 @@ def test_whatever_a_trial_raises_becomes_an_outcome(monkeypatch, error, state, r
 
 
 def test_a_process_that_has_grown_asks_to_be_recycled(monkeypatch):
-    monkeypatch.setattr(worker, "_rss_after_first", [0])
+    monkeypatch.setattr(worker, "_rss_after_first", {False: 0, True: 0})
     monkeypatch.setattr(worker, "_clean_up", lambda: int(1.4 * 2**30))
     assert not run(TrainingError("x"), monkeypatch)["recycle"]
     monkeypatch.setattr(worker, "_clean_up", lambda: int(1.6 * 2**30))

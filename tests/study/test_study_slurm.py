@@ -8,7 +8,7 @@ import time
 
 import pytest
 import slurm_here
-from far_study import HERE, Hearing, assert_exact, make_run, meanwhile, search_far, wait_for
+from far_study import HERE, Hearing, assert_exact, make_run, meanwhile, search_far, show, wait_for
 
 from automl_pheno.errors import StudyError
 from automl_pheno.study.config import make_study
@@ -66,8 +66,7 @@ def test_a_search_in_two_jobs_of_which_one_is_cancelled(batch, tmp_path, capsys)
         run = run_search(study, tmp_path / "run", heard, dataset=make_dataset())
     networks = [record for record in heard.records if record.kind == "network"]
     put_back = [text for text in heard.messages if "it is put back" in text]
-    with capsys.disabled():
-        print(f"\n{time.monotonic() - started:.0f} s with job {cancelled} cancelled; put back: {put_back}")
+    show(capsys, f"{time.monotonic() - started:.0f} s with job {cancelled} cancelled; put back: {put_back}")
     assert len(networks) == len({record.trial for record in networks}) == 5
     assert {record.state for record in networks} <= {"complete", "pruned"}
     assert all("its worker left" in text for text in put_back)
@@ -85,8 +84,7 @@ def test_slots_leave_before_the_wall_time_and_no_trial_is_blamed(batch, tmp_path
         ending, records = search_far(run, executor, heard, trials=12, sleep=1.0)
         used = len(list((run / "logs").glob("automl-pheno-*.err")))
     put_back = [text for text in heard.messages if "it is put back" in text]
-    with capsys.disabled():
-        print(f"\n12 trials of 3 s in {used} jobs of one minute; put back: {put_back}")
+    show(capsys, f"12 trials of 3 s in {used} jobs of one minute; put back: {put_back}")
     assert ending == "finished"
     assert_exact(records, 12)
     assert used >= 2
@@ -98,7 +96,15 @@ def test_jobs_that_end_at_once_stop_the_study_with_the_end_of_their_log(batch, t
     monkeypatch.setattr(jobqueue, "ASK_EVERY", 1.0)
     run = make_run(tmp_path / "run")
     section = {**SECTION, "prologue": ("echo module: command not found >&2", "exit 127")}
-    config = ClusterConfig(**section, max_jobs=2, walltime="00:10:00")
-    with pytest.raises(StudyError, match=r"3 jobs in a row ended before their slots came(.|\n)*command not found"):
-        with job_executor(config, run, "tensorflow", run / "logs"):
-            pass
+    config = ClusterConfig(**section, max_jobs=2, memory="1GB", walltime="00:10:00")
+    refusal = r"jobs in a row ended before their slots came(.|\n)*command not found"
+    with pytest.raises(StudyError, match=refusal), job_executor(config, run, "tensorflow", run / "logs"):
+        pass
+
+
+def test_a_job_that_slurm_does_not_take_stops_the_study_with_its_words(batch, tmp_path):
+    run = make_run(tmp_path / "run")
+    config = ClusterConfig(**SECTION, memory="900GB")
+    refusal = "sbatch does not take the job: .*Memory specification can not be satisfied"
+    with pytest.raises(StudyError, match=refusal), job_executor(config, run, "tensorflow", run / "logs"):
+        pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from collections.abc import Iterable
 from html import escape
@@ -13,6 +15,7 @@ import yaml
 from automl_pheno.errors import StudyError
 from automl_pheno.study.dashboard.guard import Environ, Guard, StartResponse, Wsgi
 from automl_pheno.study.run_folder import FINAL, JOURNAL, LEADERBOARD, STUDY
+from automl_pheno.study.storage.address import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -30,13 +33,17 @@ _FILES = {
 }
 """Everything that is served from the folder: names that are fixed here, so that no path can lead out of it."""
 
+_MAY_NAME_DATABASES = ("text/plain; charset=utf-8", "application/json")
+
 _ABOUT = {
-    "/report.html": ("Report", "what was found, with every figure; written at the end of a search"),
-    "/split_card.html": ("Split card", "how training and test samples were kept apart; written at the end"),
+    "/report.html": ("Report", "what was found, with every figure"),
+    "/split_card.html": ("Split card", "how training and test samples were kept apart"),
     "/leaderboard.csv": ("leaderboard.csv", "all networks and baselines with all parameters"),
     "/study.yaml": ("study.yaml", "what was asked for, every default written out"),
     "/provenance.json": ("provenance.json", "versions, hashes, seeds and hardware of each start"),
 }
+
+STORAGE = "storage.json"  # as `storage.opening` writes it, which needs Optuna to be imported
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -49,6 +56,8 @@ a {{ color: #005a8c; }} a.first {{ display: inline-block; background: #0072b2; c
 border-radius: .3rem; text-decoration: none; margin: .6rem .5rem .6rem 0; }}</style></head>
 <body>{body}</body></html>
 """
+_PATIENCE = 5.0
+"""Seconds for which a database that does not answer is tried again."""
 _REFRESH = '<meta http-equiv="refresh" content="3">'
 
 
@@ -120,6 +129,8 @@ class _Pages:
         name, kind = _FILES[path]
         try:
             body = (self._run / name).read_bytes()
+            if kind in _MAY_NAME_DATABASES:
+                body = redact(body.decode(errors="replace")).encode()
         except OSError:
             what = _ABOUT[path][1]
             said = f'<h1>Not there yet</h1><p>{escape(name)}: {escape(what)}.</p><p><a href="/">Back to the run</a></p>'
@@ -133,7 +144,7 @@ class _Pages:
         for path, (title, about) in _ABOUT.items():
             there = (self._run / _FILES[path][0]).is_file()
             shown = f'<a href="{path}">{escape(title)}</a>' if there else escape(title)
-            links.append(f"<li>{shown}: {escape(about)}</li>")
+            links.append(f"<li>{shown}: {escape(about)}{'' if there else ' (not there yet)'}</li>")
         state = (
             "The search is finished and its winner was tested."
             if finished
@@ -142,7 +153,7 @@ class _Pages:
         report = '<a class="first" href="/report.html">Report</a>' if (self._run / "report.html").is_file() else ""
         return (
             f'<h1>{escape(self._run.name)}</h1><p class="soft">{escape(str(self._run))}</p><p>{state}</p>'
-            f'<p><a class="first" href="/dashboard/studies/{self._study_id()}">Trials as they come</a>{report}</p>'
+            f'<p><a class="first" href="/dashboard/studies/{self._study_id()}">Trials</a>{report}</p>'
             f"<ul>{''.join(links)}</ul>"
         )
 
@@ -152,8 +163,6 @@ class _Pages:
 
     def _not_yet(self, path: str, reason: str, start_response: StartResponse) -> Iterable[bytes]:
         if path.startswith("/api"):
-            import json
-
             body = json.dumps({"reason": reason}).encode()
             start_response("503 Service Unavailable", _headers("application/json", body))
             return [body]
@@ -176,12 +185,14 @@ def _make_study_app(run: Path) -> tuple[Wsgi, RunView]:
 
 
 def _study_of(run: Path) -> tuple[str | None, str | None]:
-    """Return the name of the run's study and the URL of its database, None for what ``study.yaml`` does not say."""
-    try:
+    """Return the name of the run's study and the URL of its database, as far as the run's files say."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        place = json.loads((run / STORAGE).read_text(encoding="utf-8"))
+        return place["study"], place["url"]
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         study = yaml.safe_load((run / STUDY).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return None, None
-    return (study.get("name"), study.get("storage")) if isinstance(study, dict) else (None, None)
+        return (study.get("name"), study.get("storage")) if isinstance(study, dict) else (None, None)
+    return None, None
 
 
 def _open_journal(run: Path) -> BaseStorage:
@@ -202,7 +213,7 @@ def _open_journal(run: Path) -> BaseStorage:
 def _open_database(url: str) -> BaseStorage:
     from automl_pheno.study.storage.database import open_database
 
-    return open_database(url)
+    return open_database(url, patience=_PATIENCE)
 
 
 def _page(start_response: StartResponse, status: str, title: str, body: str, *, refresh: bool = False) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -104,8 +105,6 @@ class Guard:
 
 def refuse(environ: Environ, start_response: StartResponse, reason: str) -> list[bytes]:
     """Answer 403 in the words that optuna-dashboard's pages show."""
-    import json
-
     api = str(environ.get("PATH_INFO", "")).startswith("/api")
     body = (json.dumps({"reason": reason}) if api else reason + "\n").encode()
     kind = "application/json" if api else "text/plain; charset=utf-8"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class RunView(_Forwarding):  # type: ignore[misc] # mypy does not follow a class
     def get_all_trials(
         self,
         study_id: int,
-        deepcopy: bool = True,
+        deepcopy: bool = True,  # noqa: FBT001, FBT002 - Optuna's own signature
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """Return all trials, each with its artifacts."""
@@ -103,6 +103,3 @@ class RunView(_Forwarding):  # type: ignore[misc] # mypy does not follow a class
         links = LINKS_OF_FINISHED if (self._run / FINAL).is_file() else LINKS
         note = make_note(self._run, links=links)
         return {**kept, **self._artifacts.of_study(), _NOTE_VERSION: 1, _NOTE_TEXT: note}
-
-
-OpenStorage = Callable[[], BaseStorage]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from automl_pheno.study.engines.protocol import ENGINES, EndState, EngineRequest
 
 if TYPE_CHECKING:
     import optuna
+    from optuna import Study
     from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, TrialState
 
 MakeSampler = Callable[[int, int], "BaseSampler"]
 """``make(seed, slots) -> sampler``."""
@@ -67,6 +68,23 @@ def _tpe(seed: int, slots: int) -> BaseSampler:
     return TPESampler(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
 
 
+@SAMPLERS.add("tpe-group")
+def _tpe_group(seed: int, slots: int) -> BaseSampler:
+    # Parameters that exist together have a model together; without it those under a condition are drawn each by itself.
+    from optuna.samplers import TPESampler
+
+    return TPESampler(
+        seed=seed, n_startup_trials=max(10, 2 * slots), multivariate=True, group=True, warn_independent_sampling=False
+    )
+
+
+@SAMPLERS.add("tpe-independent")
+def _tpe_independent(seed: int, slots: int) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, n_startup_trials=max(10, 2 * slots), multivariate=False)
+
+
 @SAMPLERS.add("random")
 def _random(seed: int, slots: int) -> BaseSampler:  # noqa: ARG001 - one signature for all
     from optuna.samplers import RandomSampler
@@ -79,6 +97,14 @@ def _qmc(seed: int, slots: int) -> BaseSampler:  # noqa: ARG001 - one signature 
     from optuna.samplers import QMCSampler
 
     return QMCSampler(scramble=True, seed=seed, warn_independent_sampling=False, warn_asynchronous_seeding=False)
+
+
+@SAMPLERS.add("nsgaii")
+def _nsgaii(seed: int, slots: int) -> BaseSampler:
+    # A generation of Optuna's 50 would be all that a usual study has.
+    from optuna.samplers import NSGAIISampler
+
+    return NSGAIISampler(population_size=max(20, 2 * slots), seed=seed)
 
 
 @SAMPLERS.add("gp")
@@ -94,7 +120,17 @@ def _cmaes(seed: int, slots: int) -> BaseSampler:
     _require("cmaes", "cmaes")
     from optuna.samplers import CmaEsSampler
 
-    return CmaEsSampler(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
+    class Unconstrained(CmaEsSampler):
+        """Says nothing of the constraints, which every trial has and this sampler does not read."""
+
+        def after_trial(
+            self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+        ) -> None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Constraints have been set")
+                super().after_trial(study, trial, state, values)
+
+    return Unconstrained(seed=seed, n_startup_trials=max(10, 2 * slots), warn_independent_sampling=False)
 
 
 def _require(package: str, sampler: str) -> None:

@@ -18,12 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 from automl_pheno.space.ranges import Scalar
 from automl_pheno.space.sample import draw
 from automl_pheno.space.suggest import declare_hyperparameters, from_keras_tuner
+from automl_pheno.space.tree import SearchSpace
 from automl_pheno.study.continuation import remove_weights
 from automl_pheno.study.engines.keras_tuner import FACTOR
 from automl_pheno.study.engines.protocol import BUDGET, CONTINUES, ORIGIN, EndState, EngineRequest
-from automl_pheno.study.running import BATCH_DIVISOR
 from automl_pheno.study.records import read_records
 from automl_pheno.study.run_folder import TRIALS
+from automl_pheno.study.running import BATCH_DIVISOR
 from automl_pheno.study.storage.journal import FIXED_PARAMS, retry_history
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Mirror:
         trial = self.oracle.create_trial(self._free_slot())
         if trial.status != "RUNNING":
             return "IDLE" if trial.status == "IDLE" else "STOPPED"
-        values = self._in_space(trial.hyperparameters)
+        values = _in_space(self.request.space, trial.hyperparameters)
         self._proposed(trial)
         return values, {ORACLE_TRIAL: trial.trial_id, **self._attributes(trial)}
 
@@ -151,16 +152,6 @@ class Mirror:
         """Hear that there is no other one."""
 
     # ------------------------------------------------------------------------------------------------------------
-
-    def _in_space(self, hp: Any) -> dict[str, Scalar]:
-        """Return the values of the space's parameters that `hp` proposes, and make them those that `hp` has."""
-        suggest = from_keras_tuner(hp, self.request.space)
-        # Where rounding puts the value of a parent back into its range, a child may come into being.
-        values = draw(
-            self.request.space, lambda name, limits: suggest(name, limits) if name in hp.values else limits.middle()
-        )
-        hp.values = {**{name: value for name, value in hp.values.items() if name.startswith("tuner/")}, **values}
-        return values
 
     def _free_slot(self) -> str:
         taken = self.oracle.ongoing_trials
@@ -236,6 +227,18 @@ class Mirror:
             if entry.id.startswith("optuna") and entry.value is None:
                 continue  # nothing to learn from a stranger without a value
             yield entry
+
+
+class _Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]  # no type information
+    """Draws at random where the optimum of the Gaussian process, often in a corner of the space, was tried before."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        response: dict[str, Any] = super().populate_space(trial_id)
+        hp = self.get_space()
+        hp.values = response["values"]
+        if hp.values and self._duplicate(_in_space(self.space, hp)):
+            response = self._random_populate_space()
+        return response
 
 
 @dataclass(slots=True)
@@ -378,7 +381,8 @@ def _random(request: EngineRequest, study: optuna.Study, options: dict[str, Any]
 def _bayesian(request: EngineRequest, study: optuna.Study, options: dict[str, Any]) -> Mirror:
     # KerasTuner's own 3 random trials a parameter would often be the whole study.
     first = max(3, min(3 * len(options["hyperparameters"].space), request.trials // 3))
-    oracle = keras_tuner.oracles.BayesianOptimizationOracle(max_trials=None, num_initial_points=first, **options)
+    oracle = _Bayesian(max_trials=None, num_initial_points=first, **options)
+    oracle.space = request.space
     return Mirror(request, study, oracle)
 
 
@@ -395,6 +399,13 @@ def _hyperband(request: EngineRequest, study: optuna.Study, options: dict[str, A
 
 
 _MADE: Mapping[str, _Make] = {"random": _random, "bayesian": _bayesian, "grid": _grid, "hyperband": _hyperband}
+
+
+def _in_space(space: SearchSpace, hp: Any) -> dict[str, Scalar]:
+    """Return the values of the space's parameters that `hp` proposes, and make them those that `hp` has."""
+    values = draw(space, from_keras_tuner(hp, space))
+    hp.values = {**{name: value for name, value in hp.values.items() if name.startswith("tuner/")}, **values}
+    return values
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from automl_pheno.errors import StudyError
 from automl_pheno.registry import Registry
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.pruners import BasePruner
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +80,39 @@ def _percentile(steps: Steps) -> BasePruner:
 
 @PRUNERS.add("patient")
 def _patient(steps: Steps) -> BasePruner:
-    from optuna.pruners import PatientPruner
+    # Not Optuna's PatientPruner, which waits for a fall: the best value so far, which is reported here, never falls.
+    from optuna.pruners import BasePruner
 
-    return PatientPruner(_median(steps), patience=1 if steps.folds else max(3, steps.last // 10))
+    patience, median = 1 if steps.folds else max(3, steps.last // 10), _median(steps)
+
+    class Patient(BasePruner):
+        """The median pruner, asked only about trials that did not get better for some steps."""
+
+        def prune(self, study: Study, trial: FrozenTrial) -> bool:
+            values = [value for _, value in sorted(trial.intermediate_values.items())]
+            recent, before = values[-patience:], values[:-patience]
+            best = max if study.direction.name == "MAXIMIZE" else min
+            rises = not before or best([*recent, best(before)]) != best(before)
+            return not rises and median.prune(study, trial)
+
+    return Patient()
 
 
 @PRUNERS.add("asha")
 def _asha(steps: Steps) -> BasePruner:
+    # Rungs at a ninth and a third of the steps, none near the end: a trial given up there would be lost for nothing.
+    # No bootstrap, which gives up the first trials of every rung, the hand-made configuration among them.
     from optuna.pruners import SuccessiveHalvingPruner
 
-    return SuccessiveHalvingPruner(
-        min_resource=max(1, steps.last // 9), reduction_factor=3, bootstrap_count=steps.slots
-    )
+    return SuccessiveHalvingPruner(min_resource=steps.last // 9 + 1, reduction_factor=3)
 
 
 @PRUNERS.add("hyperband")
 def _hyperband(steps: Steps) -> BasePruner:
     from optuna.pruners import HyperbandPruner
 
-    return HyperbandPruner(min_resource=max(1, steps.last // 27), max_resource=max(1, steps.last), reduction_factor=3)
+    # As for asha, the last rung lies beyond the end: 27 times the first.
+    return HyperbandPruner(min_resource=steps.last // 27 + 1, max_resource=max(1, steps.last), reduction_factor=3)
 
 
 @PRUNERS.add("wilcoxon")

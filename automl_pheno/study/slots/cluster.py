@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,10 +16,17 @@ import dask
 from distributed import Scheduler, SpecCluster
 from distributed.deploy.subprocess import SubprocessWorker
 
-from automl_pheno.errors import StudyError
+from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.study.slots.machine import Machine, slot_environment
 
 HOST = "127.0.0.1"
+
+MAX_FAILED_STARTS = 5
+"""A slot that ends so often in a row before its worker came is broken, and so is what it starts from."""
+
+SHOWN_LINES = 20
+LEAST_DISK = 2**20
+"""Bytes without which a slot cannot start."""
 
 HEARTBEAT = 3.0
 """Seconds between two signs of life of a worker."""
@@ -26,6 +35,9 @@ SETTINGS: dict[str, Any] = {
     # The supervisor puts a dead worker's trial back itself, and counts; Dask must not run it again behind its back.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.work-stealing": False,
+    # By the clock of the wall: one that jumps, or a supervisor that was stopped for a while, would make all workers
+    # look dead. A dead process closes its connection, and a trial that hangs has its time-out.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.admin.tick.limit": "1h",
     "distributed.worker.daemon": False,
     # Keras holds a trial's memory until it ends: pausing or spilling cannot help, only the nanny's limit protects.
@@ -88,6 +100,9 @@ class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published
             _slot_spec, slots=slots, machine=machine, backend=backend, logs=logs, slots_per_gpu=slots_per_gpu
         )
         self._generation = 0
+        self._logs = logs
+        self._have_come: set[str] = set()
+        self._never_came: dict[str, int] = {}
         scheduler = {
             "cls": _CalmScheduler,
             "options": {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": f"{HOST}:0"},
@@ -103,16 +118,47 @@ class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published
         return {f"slot-{slot}.{self._generation}": self._make_spec(slot)}
 
     def replace_dead(self) -> None:
-        """Start a slot anew whose nanny died; a nanny itself starts a dead worker anew."""
+        """Start a slot anew whose nanny died; a nanny itself starts a dead worker anew.
+
+        Raises
+        ------
+        StudyError
+            A slot ended `MAX_FAILED_STARTS` times in a row before its worker came; the message has the log's tail.
+        """
+        for worker in list(self.scheduler.workers.values()):
+            self._have_come.add(str(worker.name))
+            self._never_came.pop(str(worker.name).split(".")[0], None)
         dead = [
             name
             for name, slot in list(self.workers.items())
             if name in self.worker_spec and slot.process is not None and slot.process.returncode is not None
         ]
+        for name in dead:
+            self.worker_spec.pop(name)
+            if name not in self._have_come:
+                self._give_up_if_broken(str(name).split(".")[0])
         if dead:
-            for name in dead:
-                self.worker_spec.pop(name)
             self.scale(self._slots)
+
+    def _give_up_if_broken(self, slot: str) -> None:
+        self._never_came[slot] = failed = self._never_came.get(slot, 0) + 1
+        if failed < MAX_FAILED_STARTS:
+            return
+        log = self._logs / f"{slot}.log"
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self._logs).free < LEAST_DISK:
+                msg = f"{self._logs}: the disk is full, so {slot} cannot start; make room and run it again"
+                raise OutputError(msg)
+        msg = f"{slot} ended {failed} times in a row while it started; its log, {log}, ends with:\n{_tail(log)}"
+        raise StudyError(msg)
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return "  (it cannot be read)"
+    return "\n".join(f"  {line}" for line in lines[-SHOWN_LINES:]) or "  (nothing)"
 
 
 def start_cluster(slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int = 1) -> SlotCluster:

@@ -106,13 +106,25 @@ def _supplied(client: Client, run: Path, backend: str, say: Say) -> Iterator[Sup
             client.close(timeout=5)
 
 
+class _Log(logging.FileHandler):
+    """A log that gives up its lines where the disk is full: what fails for the same reason says so itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Close the file, with what of its last lines there is room for."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Send the log of Dask in this process to a file rather than to the terminal."""
-    names = ("distributed", "dask_jobqueue", "tornado", "bokeh", "asyncio", "automl_pheno")
+    names = ("distributed", "dask_jobqueue", "tornado", "tornado.application", "bokeh", "asyncio", "automl_pheno")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger, logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
-    handler = logging.FileHandler(path, delay=True)
+    handler = _Log(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for logger in loggers:
         logger.handlers = [handler]

@@ -145,10 +145,32 @@ def make_cluster(config: ClusterConfig, backend: str, logs: Path, security: Secu
     with warnings.catch_warnings(), dask.config.set(SETTINGS):
         warnings.simplefilter("ignore")
         try:
-            return getattr(dask_jobqueue, COMMANDS[config.kind][0])(**given)
+            kind = getattr(dask_jobqueue, COMMANDS[config.kind][0])
+            return kind(job_cls=_noting(kind.job_cls), **given)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             msg = f"cluster: {error}"
             raise StudyError(msg) from error
+
+
+def _noting(job: type) -> type:
+    """Return the class of jobs with a list ``refusals`` of what the batch system said to jobs that it did not take."""
+
+    class Job(job):  # type: ignore[misc] # dask_jobqueue is published without types
+        refusals: list[str] = []  # noqa: RUF012 - one of each cluster
+
+        async def _submit_job(self, script: str) -> Any:
+            try:
+                return await super()._submit_job(script)
+            except RuntimeError as error:
+                self.refusals.append(_what_it_said(str(error)))
+                raise
+
+    return Job
+
+
+def _what_it_said(text: str) -> str:
+    said = text.partition("stderr:")[2] or text
+    return "; ".join(line.strip() for line in said.splitlines() if line.strip())
 
 
 def make_security(say: Say) -> Security | None:
@@ -169,12 +191,13 @@ def make_security(say: Say) -> Security | None:
 class Jobs:
     """Slots that are jobs; see `dask_executor.Elastic`."""
 
-    def __init__(self, cluster: Any, config: ClusterConfig, logs: Path) -> None:
+    def __init__(self, cluster: Any, config: ClusterConfig, logs: Path, say: Say) -> None:
         self.cluster = cluster
         self.most = config.max_jobs
         self.lifetime = float(sum(lifetime_of(config)))
         self._config = config
         self._logs = logs
+        self._say = say
         self._target = 0
         self._asked = time.monotonic()
         self._came: set[str] = set()
@@ -204,8 +227,9 @@ class Jobs:
         Raises
         ------
         StudyError
-            `FAILED_JOBS` jobs in a row ended before a slot came.
+            `FAILED_JOBS` jobs in a row ended before a slot came, or the batch system refuses the first ones.
         """
+        self._hear_refusals()
         jobs, known = dict(self.cluster.workers), self._names()
         self._came |= {str(job.job_id) for name, job in jobs.items() if str(name) in known}
         if self._came - self._ended and known:
@@ -215,7 +239,7 @@ class Jobs:
         now = time.monotonic()
         if now - self._asked > ASK_EVERY and (self._asking is None or not self._asking.is_alive()):
             self._asked = now
-            absent = {name: str(job.job_id) for name, job in jobs.items() if str(name) not in known and job.job_id}
+            absent = {name: str(job.job_id or "") for name, job in jobs.items() if str(name) not in known}
             self._asking = threading.Thread(target=self._ask, args=(absent,), name="jobs", daemon=True)
             self._asking.start()
         if len(self._failed) >= FAILED_JOBS:
@@ -234,14 +258,23 @@ class Jobs:
         """Cancel all jobs and end the scheduler."""
         self.cluster.close(timeout=timeout)
 
+    def _hear_refusals(self) -> None:
+        refusals = self.cluster.job_cls.refusals
+        if refusals and not self._came:
+            msg = f"cluster: {COMMANDS[self._config.kind][1]} does not take the job: {refusals[0]}"
+            raise StudyError(msg)
+        if refusals:  # a limit of jobs, perhaps: tried again, now and then
+            self._say(f"cluster: {COMMANDS[self._config.kind][1]} does not take one more job now: {refusals[-1]}")
+            refusals.clear()
+
     def _names(self) -> set[str]:
         return {str(worker["name"]) for worker in self.cluster.scheduler_info["workers"].values()}
 
     def _ask(self, absent: dict[str, str]) -> None:
         for name, job in absent.items():
-            if self._is_there(job):
+            if job and self._is_there(job):
                 continue
-            if job not in self._came and job not in self._ended:
+            if job and job not in self._came and job not in self._ended:
                 self._failed.append(job)
             self._ended.add(job)
             # Dask notices the end only of a slot that had come; the others are let go here.
@@ -258,7 +291,7 @@ class Jobs:
         return answer.returncode == 0 and bool(answer.stdout.strip()) and answer.stdout.strip() not in ENDED
 
     def _tail(self, job: str) -> str:
-        files = sorted(self._logs.glob(f"*{job}*"), key=lambda file: file.stat().st_mtime)
+        files = sorted(self._logs.glob(f"automl-pheno*{job}*"), key=lambda file: file.stat().st_mtime)
         lines = [line for file in files for line in file.read_text(errors="replace").splitlines() if line.strip()]
         return "\n".join(lines[-8:]) or f"(there is none in {self._logs})"
 
@@ -278,7 +311,7 @@ def start_jobs(config: ClusterConfig, backend: str, logs: Path, say: Say) -> Ite
         raise StudyError(msg)
     cluster = make_cluster(config, backend, logs, make_security(say))
     try:
-        yield Jobs(cluster, config, logs)
+        yield Jobs(cluster, config, logs, say)
     finally:
         with contextlib.suppress(Exception):
             cluster.close(timeout=30)

@@ -54,11 +54,17 @@ def run_task(task: dict[str, Any], report: Report, memory: int | None = None) ->
     dict
         What the function returned (``state``: complete or pruned), or ``state`` failed or infeasible with
         ``reason``, ``traceback`` where nobody foresaw it, and ``fault`` where `symptoms.fault_of` knows one; always
-        with ``seconds, host, pid, rss, device, recycle``.
+        with ``seconds, reports, host, pid, rss, device, recycle``.
     """
     started = time.monotonic()
+    said: list[tuple[int, float]] = []
+
+    def hear(step: int, value: float) -> bool:
+        said.append((int(step), float(value)))
+        return report(step, value)
+
     try:
-        outcome = dict(_resolve(str(task["function"]))(task, report))
+        outcome = dict(_resolve(str(task["function"]))(task, hear))
     except InfeasibleError as error:
         outcome = {"state": "infeasible", "reason": str(error)}
     except Exception as error:  # noqa: BLE001 - a trial must never take the study down
@@ -66,6 +72,7 @@ def run_task(task: dict[str, Any], report: Report, memory: int | None = None) ->
     rss = _clean_up()
     first = _rss_after_first.setdefault("keras" in sys.modules, rss)
     outcome.setdefault("seconds", time.monotonic() - started)
+    outcome["reports"] = said
     outcome["device"] = device_name(task)
     recycle = outcome.get("fault") in FRESH_PROCESS or rss - first > allowed_growth(first, memory)
     outcome.update(host=socket.gethostname(), pid=os.getpid(), rss=rss, recycle=recycle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -78,19 +79,21 @@ def copy_study(source: str, target: str, *, study: str | None = None, name: str 
     StudyError
         There is no such study, the target exists, or a place cannot be read or written.
     """
-    content = _read(source, study)
-    return _write(content, target, name or content.study.study_name)
+    with contextlib.ExitStack() as stack:
+        content = _read(source, study, stack)
+        return _write(content, target, name or content.study.study_name, stack)
 
 
 def write_trials(
     target: str, name: str, direction: StudyDirection, trials: list[FrozenTrial], attributes: Mapping[str, Any]
 ) -> Copied:
     """Write trials that come from elsewhere as a new study; user `attributes` are of the study. See `copy_study`."""
-    study = optuna.create_study(study_name=name, direction=direction.name.lower())
+    study = optuna.create_study(study_name=name, direction=direction)
     for key, value in attributes.items():
         study.set_user_attr(key, value)
     study.add_trials(trials)
-    return _write(_Content(study=study), target, name)
+    with contextlib.ExitStack() as stack:
+        return _write(_Content(study=study), target, name, stack)
 
 
 def copy_trials(
@@ -146,10 +149,10 @@ def make_journal(path: Path, name: str, direction: StudyDirection) -> optuna.Stu
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
-def _read(source: str, name: str | None) -> _Content:
+def _read(source: str, name: str | None, stack: contextlib.ExitStack) -> _Content:
     path = Path(source)
     if "://" in source:
-        return _of_storage(_open_url(source), redact(source), name)
+        return _of_storage(_open_url(source, stack), redact(source), name)
     if path.is_dir():
         return _of_run(path, name)
     if not path.is_file():
@@ -166,9 +169,18 @@ def _open_journal(path: Path) -> BaseStorage:
         raise StudyError(msg) from error
 
 
-def _open_url(url: str) -> BaseStorage:
+def _open_url(url: str, stack: contextlib.ExitStack) -> BaseStorage:
+    """Return the database, closed with the stack."""
     if url.startswith("postgres"):
-        return open_database(url)
+        storage: RDBStorage = open_database(url)
+    else:
+        storage = _open_other(url)
+    stack.callback(storage.engine.dispose)
+    stack.callback(storage.remove_session)
+    return storage
+
+
+def _open_other(url: str) -> RDBStorage:
     import sqlalchemy
 
     try:
@@ -222,9 +234,9 @@ def _of_run(path: Path, name: str | None) -> _Content:
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def _write(content: _Content, target: str, name: str) -> Copied:
+def _write(content: _Content, target: str, name: str, stack: contextlib.ExitStack) -> Copied:
     if "://" in target:
-        put_back = _to_storage(content, _open_url(target), redact(target), name)
+        put_back = _to_storage(content, _open_url(target, stack), redact(target), name)
     else:
         path = Path(target)
         is_file = path.suffix in (".log", ".journal")

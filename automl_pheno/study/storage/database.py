@@ -152,6 +152,11 @@ class SharedStorage(RDBStorage):
 
         return self.patiently(attempt)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.remove_session()
+        self.engine.dispose()
+
     def settle(self, study_id: int, trial_id: int, end: End) -> bool:
         """End a trial if it still runs for its owner; False, and nothing is changed, if it does not."""
         return self.patiently(lambda: self._settle(study_id, trial_id, end))

@@ -47,7 +47,7 @@ def read_keras_tuner(folder: Path, metric: str | None = None) -> tuple[StudyDire
         msg = f"{folder}: holds no trial_*/trial.json, so it is not the folder of a KerasTuner search{hint}"
         raise StudyError(msg)
     told = [(file, _load(file)) for file in files]
-    told.sort(key=lambda item: (item[0].stat().st_mtime if "start" not in item[1] else 0.0, item[0].name))
+    told.sort(key=lambda item: (item[0].stat().st_mtime, item[0].parent.name))
     name = _objective(folder, [data for _, data in told], metric)
     directions = {data["metrics"]["metrics"][name]["direction"] for _, data in told if _has(data, name)}
     if len(directions) != 1 or directions <= {None}:
@@ -85,14 +85,20 @@ def _objective(folder: Path, trials: list[dict[str, Any]], metric: str | None) -
     if len(fitting) != 1:
         msg = f"{folder}: the objective is not clear; name it with --metric; {known_names('', fitting or names)}"
         raise StudyError(msg)
-    return fitting[0]
+    return str(fitting[0])
 
 
 def _scores(data: Mapping[str, Any], name: str) -> bool:
     if not _has(data, name):
         return False
-    means = [sum(seen["value"]) / len(seen["value"]) for seen in data["metrics"]["metrics"][name]["observations"]]
-    return any(math.isclose(mean, float(data["score"]), rel_tol=1e-9, abs_tol=1e-12) for mean in means)
+    seen, score = data["metrics"]["metrics"][name]["observations"], float(data["score"])
+    return any(math.isclose(_mean(one), score, rel_tol=1e-9, abs_tol=1e-12) for one in seen)
+
+
+def _mean(observation: Mapping[str, Any]) -> float:
+    """Return the mean over the executions of a trial."""
+    values = [float(value) for value in observation["value"]]
+    return sum(values) / len(values)
 
 
 def _trial(file: Path, data: Mapping[str, Any], metric: str) -> FrozenTrial | None:

@@ -80,6 +80,10 @@ class Leases:
         said = self._said.get(supervisor)
         return said is not None and said["doing"] != "ended" and self._silent[supervisor] < self._lease
 
+    def is_given_up(self, supervisor: str) -> bool:
+        """Return whether it announced itself and is dead now; one that nobody heard of may have begun just now."""
+        return supervisor in self._said and not self.is_alive(supervisor)
+
     def others(self, doing: Doing) -> list[str]:
         """Return the ids of the other living supervisors that do this."""
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -61,6 +62,12 @@ class Shared:
     ordinal: int
     previous: tuple[str, ...]
 
+    def __enter__(self) -> Shared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.storage.close()
+
     def study(self, *, sampler: BaseSampler | None = None, pruner: BasePruner | None = None) -> optuna.Study:
         """Return the study."""
         return optuna.load_study(study_name=self.study_name, storage=self.storage, sampler=sampler, pruner=pruner)
@@ -106,8 +113,42 @@ def open_shared(
             "and go on with another --out, or leave storage out"
         )
         raise StudyError(msg)
-    supervisor = new_supervisor()
-    storage = open_database(url, supervisor=supervisor, patience=patience, **({} if hear is None else {"hear": hear}))
+    storage = open_database(
+        url, supervisor=new_supervisor(), patience=patience, **({} if hear is None else {"hear": hear})
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(storage.close)  # unless all is well
+        shared = _enter(storage, name, direction, folder, identity, before, shown)
+        stack.pop_all()
+    return shared
+
+
+def refuse_another(url: str, name: str, identity: Mapping[str, Any]) -> None:
+    """Raise a `StudyError` if the database cannot be used, or its study `name` is about something else.
+
+    For the time before anything is written: `open_shared` looks again, and at the split as well.
+    """
+    storage = open_database(url)
+    try:
+        if name not in [study.study_name for study in storage.get_all_studies()]:
+            return
+        study_id = storage.get_study_id_from_name(name)
+        said = storage.get_study_system_attrs(study_id).get(IDENTITY_KEY)
+    finally:
+        storage.close()
+    if said is not None:
+        _refuse({key: value for key, value in said.items() if key != SPLIT_FILE}, identity, name, redact(url))
+
+
+def _refuse(said: Mapping[str, Any], identity: Mapping[str, Any], name: str, shown: str) -> None:
+    head = f"the study {name!r} of {shown} was started with something else; undo the change, or give it another name"
+    refuse_differences(said, json.loads(json.dumps(identity)), head)
+
+
+def _enter(
+    storage: SharedStorage, name: str, direction: Direction, folder: Path, identity: Mapping[str, Any],
+    before: Mapping[str, Any], shown: str,
+) -> Shared:  # fmt: skip
     study = _make_study(storage, name, direction, shown)
     plain = json.loads(json.dumps(identity))
 
@@ -129,10 +170,11 @@ def open_shared(
             f"one than {name!r} of {shown}; use another --out"
         )
         raise StudyError(msg)
-    head = f"the study {name!r} of {shown} was started with something else; undo the change, or give it another name"
-    refuse_differences(said, plain, head)
+    _refuse(said, plain, name, shown)
     previous = tuple(before.get("supervisors", ()))
-    write_json(folder / STORAGE, {"url": shown, "study": name, "uid": uid, "supervisors": [*previous, supervisor]})
+    write_json(
+        folder / STORAGE, {"url": shown, "study": name, "uid": uid, "supervisors": [*previous, storage.supervisor]}
+    )
     return Shared(storage=storage, study_name=name, url=shown, ordinal=ordinal, previous=previous)
 
 

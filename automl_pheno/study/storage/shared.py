@@ -300,7 +300,7 @@ class SharedBook(TrialBook):
         self._taken = {}
         for trial in trials:
             owner = trial.user_attrs.get(SUPERVISOR)
-            if trial.state != TrialState.RUNNING or owner in (None, self.id) or not self._leases.is_alive(owner):
+            if trial.state != TrialState.RUNNING or owner in (None, self.id) or self._leases.is_given_up(owner):
                 continue
             self._elsewhere += CLAIMED in trial.system_attrs
             if trial.params:
