@@ -372,7 +372,8 @@ def main() -> None:
     sides = arguments.sides.split(",") if arguments.sides else list(SIDES)
     if arguments.quick and not arguments.sides:
         sides = ["ours", "ours-tpe", "threads", "processes"]
-    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; {arguments.trials} trials of "
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}; {arguments.trials} trials of "
           f"{arguments.seconds:g} s with {REPORTS} reports in {arguments.slots} slots")  # fmt: skip
     print(
         f"{'':30} {'slot time in trials':>20} {'with start-up':>14} {'trials/h':>9} {'supervisor':>11} {'ms/trial':>9}"

@@ -272,8 +272,9 @@ def main() -> None:
         print(json.dumps(take_up(arguments.path, arguments.slots)))
         return
     slots, trials = arguments.slots, arguments.trials
-    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; {slots} slots, {trials} trials "
-          f"of about 60 s with {REPORTS} reports, {len(PARAMETERS)} parameters")  # fmt: skip
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}; {slots} slots, {trials} trials "
+        f"of about 60 s with {REPORTS} reports, {len(PARAMETERS)} parameters")  # fmt: skip
     capacity = float("nan")
     with tempfile.TemporaryDirectory() as temporary:
         for engine in [arguments.engine] if arguments.engine else ["random", "tpe"]:
@@ -282,15 +283,20 @@ def main() -> None:
             found = fresh("simulate", path, arguments, engine)
             demand = found["cpu"] / found["virtual"]
             capacity = 1.0 / demand
-            print(f"{engine}: {found['reports'] / found['cpu']:.0f} reports and {trials / found['cpu']:.0f} trials a processor "
-                  f"second; {found['cpu'] / trials * 1e3:.1f} ms a trial, {found['cpu'] / found['reports'] * 1e6:.0f} us a "
-                  f"report all in; {demand:.1%} of a core at {slots} slots; a trial leaves {found['journal']:.0f} B of journal "
-                  f"and {found['records']:.0f} B of records; {found['memory']:.0f} MB", flush=True)  # fmt: skip
+            each = found["cpu"] / trials
+            print(
+                f"{engine}: {found['reports'] / found['cpu']:.0f} reports and {1 / each:.0f} trials a CPU second; "
+                f"{each * 1e3:.1f} ms a trial, {found['cpu'] / found['reports'] * 1e6:.0f} us a report all in;\n"
+                f"  {demand:.1%} of a core at {slots} slots; a trial leaves {found['journal']:.0f} B of journal and "
+                f"{found['records']:.0f} B of records; {found['memory']:.0f} MB",
+                flush=True,
+            )
         run = Path(temporary) / (arguments.engine or "tpe")
         grow(run, trials, arguments.resume)
         shutil.copytree(run, plain := Path(temporary) / "plain")
         print(
-            f"{'processor seconds':30} {'trials':>8} {'open':>7} {'first':>7} {'next':>7} {'table':>7} {'MB':>6} {'journal':>9}"
+            f"{'processor seconds':30} {'trials':>8} {'open':>7} {'first':>7} {'next':>7} {'table':>7} {'MB':>6} "
+            f"{'journal':>9}"
         )
         for label, what, path in (
             ("the first time, rewriting", "resume", run),
@@ -300,8 +306,11 @@ def main() -> None:
         ):
             found = fresh(what, path, arguments)
             size = (path / "journal.log").stat().st_size / 1e6
-            print(f"{label:30} {found['trials']:8.0f} {found['open']:7.1f} {found['first proposal']:7.2f} "
-                  f"{found['next proposal']:7.2f} {found['leaderboard']:7.2f} {found['memory']:6.0f} {size:6.0f} MB", flush=True)  # fmt: skip
+            print(
+                f"{label:30} {found['trials']:8.0f} {found['open']:7.1f} {found['first proposal']:7.2f} "
+                f"{found['next proposal']:7.2f} {found['leaderboard']:7.2f} {found['memory']:6.0f} {size:6.0f} MB",
+                flush=True,
+            )
     print(f"scale_cores_to_spare: {capacity:.2f}")
 
 

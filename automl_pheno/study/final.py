@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from automl_pheno.data import FloatArray, load_dataset
-from automl_pheno.errors import StudyError
+from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.metrics import METRICS, bootstrap_difference, bootstrap_interval, score
 from automl_pheno.rng import derive_seed, generator
@@ -36,7 +36,7 @@ from automl_pheno.study.run_folder import (
     RunFolder,
 )
 from automl_pheno.study.slots.executor import Executor, Outcome, Reported
-from automl_pheno.study.slots.symptoms import GONE
+from automl_pheno.study.slots.symptoms import DISK, FRESH_PROCESS, GONE
 from automl_pheno.study.slots.worker import REFIT
 from automl_pheno.study.storage.book import TestClaim, TrialBook
 from automl_pheno.study.storage.journal import MAX_KILLS
@@ -271,9 +271,14 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
         for finished in executor.poll(0.5, hear):
             entry = running.pop(finished.task)
             progress.gone(entry.record.name)
-            if finished.outcome["state"] == "lost":
+            fault = finished.outcome.get("fault")
+            if fault == DISK:
+                raise OutputError(str(finished.outcome["reason"]))
+            if finished.outcome.get("recycle"):
+                executor.recycle(finished.task)
+            if finished.outcome["state"] == "lost" or fault in FRESH_PROCESS:
                 entry.tries += 1
-                entry.kills += finished.outcome.get("fault") != GONE
+                entry.kills += fault != GONE
                 if entry.kills < MAX_KILLS:
                     waiting.append(entry)
                     continue

@@ -17,8 +17,9 @@ from automl_pheno.study.run_folder import JOURNAL, SPLIT, TESTED_ELSEWHERE, RunF
 from automl_pheno.study.storage.book import TestClaim
 from automl_pheno.study.storage.copy import copy_trials, make_journal
 from automl_pheno.study.storage.journal import Direction
+from automl_pheno.study.storage.marks import RECORD, TEST
 from automl_pheno.study.storage.opening import SPLIT_FILE, STORAGE, Shared, open_shared
-from automl_pheno.study.storage.shared import RECORD, TEST, SharedBook
+from automl_pheno.study.storage.shared import SharedBook
 
 if TYPE_CHECKING:
     import optuna

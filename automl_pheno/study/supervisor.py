@@ -26,10 +26,8 @@ from automl_pheno.study.steady import SteadyClock
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import KILLS, MAX_KILLS, retry_history
 
-POLL = 0.5
-"""Seconds the loop waits for news."""
-LOOK_EVERY = 0.05
-"""Seconds between two looks at whether a trial has run too long, while reports come."""
+POLL, LOOK_EVERY = 0.5, 0.05
+"""Seconds the loop waits for news; seconds between two looks at time-outs, while reports come."""
 
 Ending = Literal["finished", "time limit", "interrupted", "exhausted"]
 

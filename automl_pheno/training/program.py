@@ -148,7 +148,8 @@ class Program:
             else:
                 non_trainable.append(np.full(variable.shape, 1.0 if name == "moving_variance" else 0.0, np.float32))
         slots = [tuple(np.zeros_like(w) for _ in range(self._optimizer.slots)) for w in trainable]
-        return trainable, non_trainable, slots, np.float32([0, FIRST_SCALE, 0] if self._scaled else 0)
+        counters = np.array([0.0, FIRST_SCALE, 0.0], np.float32) if self._scaled else np.float32(0)
+        return trainable, non_trainable, slots, counters
 
     def initial_state_like(self) -> State:
         """Return a state with the shapes and types of every state of this structure."""

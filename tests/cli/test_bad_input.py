@@ -187,6 +187,9 @@ case("explain by an unknown method", ("explain", "run", "--method", "deeplfit"),
 case("explain by an unknown part", ("explain", "run", "--parts", "motifs,filtres"), ("filtres", "filters"),
      lambda folder: saved_model(folder, width=40))  # fmt: skip
 case("report of another folder", ("report", "sub"), ("sub",), lambda f: (f / "sub").mkdir())
+case("replay of no folder", ("replay", "studies/none", "3"), ("studies/none",))
+case("replay of an unknown trial", ("replay", "run", "cnn-3"), ("run", "cnn-3", "known"),
+     lambda folder: saved_model(folder, width=40))  # fmt: skip
 case("dashboard of no folder", ("dashboard", "studies/none"), ("studies/none",))
 case("dashboard of an unfinished run", ("dashboard", "run"), ("run", "journal.log"),
      lambda folder: saved_model(folder, width=40))  # fmt: skip

@@ -27,13 +27,17 @@ def test_help_names_every_verb(run: Any) -> None:
     verbs = re.findall(r"^  ([a-z]+)  ", done.out, flags=re.MULTILINE)
     assert verbs == [
         "search", "check", "split", "audit", "leaderboard", "explain", "predict", "report", "simulate", "dashboard",
+        "replay", "copy", "import",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "verb",
-    ["search", "check", "split", "audit", "leaderboard", "explain", "predict", "report", "simulate", "dashboard"],
-)
+    [
+        "search", "check", "split", "audit", "leaderboard", "explain", "predict", "report", "simulate", "dashboard",
+        "replay", "copy", "import",
+    ],
+)  # fmt: skip
 def test_each_verb_has_help(run: Any, verb: str) -> None:
     done = run(verb, "--help")
     assert done.code == 0

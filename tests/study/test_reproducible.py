@@ -18,6 +18,7 @@ from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_p
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Silent
 from automl_pheno.study.run_folder import RunFolder
+from automl_pheno.study.slots import worker
 from automl_pheno.study.slots.executor import Finished, InProcess, Reported
 from automl_pheno.study.slots.worker import run_task
 from automl_pheno.study.storage.book import TrialBook
@@ -106,7 +107,8 @@ def search(path, executor, function, folds):
 
 
 @pytest.mark.parametrize(("function", "folds"), [("by_epochs", False), ("by_folds", True)])
-def test_the_leaderboard_does_not_depend_on_when_reports_arrive(function, folds, tmp_path):
+def test_the_leaderboard_does_not_depend_on_when_reports_arrive(function, folds, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "_clean_up", lambda: 0)  # after each task; slow beside all that pytest has loaded
     near = search(tmp_path / "near", InProcess(), function, folds)
     far = search(tmp_path / "far", Late(), function, folds)
     assert (near["state"] == "pruned").sum() >= 3

@@ -33,8 +33,9 @@ def run(tmp_path):
         trial.report(number / 10, 1)
         state = "pruned" if number == 2 else "complete"
         record = TrialRecord(
-            kind="network", name=f"toy-{number}", state=state, trial=number, value=number / 10, params=dict(trial.params)
-        )
+            kind="network", name=f"toy-{number}", state=state, trial=number, value=number / 10,
+            params=dict(trial.params),
+        )  # fmt: skip
         if number < 3:
             book.close(record, trial)
         elif number == 3:
@@ -72,9 +73,7 @@ def test_a_run_survives_a_journal_and_becomes_a_run_that_counts_right(run, tmp_p
     }
     assert json.loads((again / "identity.json").read_text()) == {"seed": 1}
     folder = RunFolder(again, metric="pearson_r", parameters=("x",))
-    book = TrialBook(
-        open_study(again / "journal.log", "toy", "maximize"), folder, name="toy", higher_is_better=True
-    )
+    book = TrialBook(open_study(again / "journal.log", "toy", "maximize"), folder, name="toy", higher_is_better=True)
     assert book.start(killed=False) == []
     assert book.counted == 4
     queued = [book.ask().suggest_float("x", 0, 1) for _ in range(2)]
@@ -197,6 +196,8 @@ def test_imports_that_cannot_be(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:currentThread.. is deprecated:DeprecationWarning")  # in KerasTuner
+@pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
 def test_what_keras_tuner_itself_wrote_is_read(tmp_path):
     import keras_tuner
 

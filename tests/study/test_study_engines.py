@@ -95,21 +95,23 @@ def test_tpe_learns_from_the_excess_to_stay_within_the_limit(tmp_path):
     """The value rises with the filters, so that only the constraint holds the search back."""
 
     def refused(engine):
-        _, records = search(tmp_path, engine, trials=25, seed=1, memory=memory, max_memory=16 * MIB)
+        _, records = search(tmp_path, engine, trials=15, seed=1, memory=memory, max_memory=16 * MIB)
         return sum(record.state == "infeasible" for record in records)
 
-    # at random three of four are refused: about 75 for 25 trials
+    # at random three of four are refused: about 45 for 15 trials
     assert refused("tpe") < 0.6 * refused("random")
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize(
+    "name", [name if name in ("tpe", "random") else pytest.param(name, marks=pytest.mark.slow) for name in SAMPLERS]
+)
 def test_every_sampler_finds_more_than_it_began_with(tmp_path, name):
     package = {"gp": "torch", "cmaes": "cmaes"}.get(name)
     if package is not None and importlib.util.find_spec(package) is None:
         with pytest.raises(StudyError, match=f"optuna/{name} needs the package '{package}'"):
             make_sampler(name, seed=0, slots=1)
         return
-    study, records = search(tmp_path, name, trials=25 if name != "gp" else 13)
+    study, records = search(tmp_path, name, trials=13)
     values = [record.value for record in records]
     assert max(values) > values[0]
     assert len({tuple(sorted(record.params.items())) for record in records}) == len(records)

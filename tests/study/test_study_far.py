@@ -78,7 +78,8 @@ def test_a_worker_without_this_package_is_refused_by_name(machines, tmp_path):
     address = machines.scheduler()
     (tmp_path / "other" / "automl_pheno").mkdir(parents=True)
     (tmp_path / "other" / "automl_pheno" / "__init__.py").write_text("raise ModuleNotFoundError('automl_pheno')\n")
-    process = machines.worker(address, "stranger", before=("env", "-C", str(tmp_path), f"PYTHONPATH={tmp_path / 'other'}"))
+    elsewhere = ("env", "-C", str(tmp_path), f"PYTHONPATH={tmp_path / 'other'}")
+    process = machines.worker(address, "stranger", before=elsewhere)
     refusal = r"worker stranger \(tcp://.*\): cannot import this version of automl_pheno .*0\.1\.0.*install the same"
     with pytest.raises(StudyError, match=refusal), remote_executor(address, run, "tensorflow", run / "logs"):
         pass

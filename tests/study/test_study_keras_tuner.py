@@ -247,7 +247,7 @@ def test_failures_and_infeasible_ones_are_told_and_do_not_stop_the_oracle(case, 
 
 @pytest.mark.slow
 def test_errors_are_minimized_and_hyperband_goes_on_with_the_best(case):
-    case.start("keras-tuner/hyperband", 14, higher=False)
+    assert case.start("keras-tuner/hyperband", 14, higher=False) == "finished"
     assert case.oracle.objective.direction == "min"
     first = sorted((r for r in case.counted if r.budget == 1), key=lambda r: r.value)
     second = [r for r in case.counted if r.budget == 3]

@@ -20,7 +20,8 @@ from automl_pheno.study.storage.address import explain_failure, normalise, redac
 from automl_pheno.study.storage.book import OUTCOME
 from automl_pheno.study.storage.database import ConnectionLostError, SharedStorage
 from automl_pheno.study.storage.leases import PREFIX, Leases
-from automl_pheno.study.storage.shared import CLAIMED, RECORD, SharedBook
+from automl_pheno.study.storage.marks import CLAIMED, RECORD
+from automl_pheno.study.storage.shared import SharedBook
 
 # -- URLs and passwords ------------------------------------------------------------------------------------------
 
@@ -310,7 +311,7 @@ def machine(examples, steps):
     return kind
 
 
-TestTheCountIsExactWhateverHappens = machine(2, 12)
+TestTheCountIsExactWhateverHappens = machine(2, 8)
 TestTheCountIsExactWhateverHappensForLong = pytest.mark.slow(machine(30, 40))
 
 

@@ -131,7 +131,7 @@ def test_the_learning_rate_follows_the_schedule(keras_tuner, data):
 @pytest.mark.parametrize("tuner", ["Hyperband", "RandomSearch", "BayesianOptimization"])
 def test_plain_tuners_of_keras_tuner_run(keras_tuner, data, tuner, tmp_path):
     x, y = data
-    options = {"max_epochs": 3} if tuner == "Hyperband" else {"max_trials": 4}
+    options = {"max_epochs": 2} if tuner == "Hyperband" else {"max_trials": 3}
     made = getattr(keras_tuner, tuner)(
         ap.hypermodel(SPACE, width=20), objective=keras_tuner.Objective("val_pearson_r", "max"), directory=tmp_path,
         project_name="p", seed=1, max_consecutive_failed_trials=50, **options,
@@ -218,7 +218,8 @@ def test_a_script_may_declare_its_hyperparameters_as_it_goes(keras_tuner, tmp_pa
     trials = tuner.oracle.study.get_trials()
     assert [t.state.name for t in trials] == ["COMPLETE"] * 15
     assert {"x", "kind", "power", "flag", "size"} == {name for t in trials for name in t.params}
-    assert all(("power" in t.params) == (t.params["kind"] == "power") for t in trials if "kind" in t.params)
+    # the first trials find the hyperparameters, so that they were not asked for
+    assert all(t.params["kind"] == "power" for t in trials if "power" in t.params)
 
 
 def test_an_engine_must_be_of_optuna(keras_tuner):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from automl_pheno.study.engines.oracles import Mirror
+    from automl_pheno.study.engines.mirror import Mirror
 
 T = TypeVar("T")
 

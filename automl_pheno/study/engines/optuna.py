@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from automl_pheno.errors import StudyError
 from automl_pheno.registry import Registry
-from automl_pheno.study.engines.protocol import ENGINES, EndState, EngineRequest, Readiness
+from automl_pheno.study.engines.protocol import ENGINES, MOST_SLOTS, EndState, EngineRequest, Readiness
 
 if TYPE_CHECKING:
     import optuna
@@ -37,7 +37,7 @@ def make_sampler(name: str, *, seed: int, slots: int) -> BaseSampler:
     with warnings.catch_warnings():
         # Optuna marks some of these classes experimental; the choice is the user's and made by name.
         warnings.simplefilter("ignore")
-        return SAMPLERS[name](seed % 2**32, slots)
+        return SAMPLERS[name](seed % 2**32, min(slots, MOST_SLOTS))
 
 
 class SamplerEngine:

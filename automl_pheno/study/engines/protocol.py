@@ -19,6 +19,10 @@ Readiness = Literal["ready", "wait", "exhausted"]
 
 EndState = Literal["complete", "pruned", "failed", "infeasible", "duplicate"]
 
+MOST_SLOTS = 250
+"""Samplers and pruners are told of no more slots. Several wait for twice as many trials before they begin, which with a
+thousand slots is too long, and of a long study they see no more than four times as many (`storage/view.py`)."""
+
 BUDGET = "budget"
 """User attribute of a trial: epochs that it may train, where the engine shares them out."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from automl_pheno.errors import StudyError
 from automl_pheno.registry import Registry
+from automl_pheno.study.engines.protocol import MOST_SLOTS
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -54,7 +55,7 @@ def make_pruner(name: str, steps: Steps) -> BasePruner:
     with warnings.catch_warnings():
         # Optuna marks some of these classes experimental; the choice is the user's and made by name.
         warnings.simplefilter("ignore")
-        return PRUNERS[name](steps)
+        return PRUNERS[name](replace(steps, slots=min(steps.slots, MOST_SLOTS)))
 
 
 def _warmup(steps: Steps) -> int:

@@ -155,9 +155,12 @@ class Arrivals:
         except StudyError as error:
             self.refused[address] = str(error)
             self.say_once(f"not used: {error}")
-        except Exception:  # noqa: BLE001 - it went away again, or the network did: asked anew if it is still there
+        except (OSError, TimeoutError):  # it went away again, or the network did: asked anew if it is still there
             time.sleep(LOOK_EVERY)
             self._greeted.discard(address)
+        except Exception as error:  # noqa: BLE001 - whatever it answers, it is of no use
+            self.refused[address] = f"worker {slot.name} ({address}): {type(error).__name__}: {error}"
+            self.say_once(f"not used: {self.refused[address]}")
         self._news()
 
     # -- who is to go ------------------------------------------------------------------------------------------------

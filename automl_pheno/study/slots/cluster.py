@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,15 @@ class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published
         slot = next(i for i in range(self._slots) if f"slot-{i}" not in present)
         self._generation += 1
         return {f"slot-{slot}.{self._generation}": self._make_spec(slot)}
+
+    def kill(self, name: str) -> bool:
+        """End a slot at once, worker and nanny; False if it has ended. A nanny alone would ask a hung worker first."""
+        slot = self.workers.get(name)
+        if slot is None or slot.process is None or slot.process.returncode is not None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(slot.process.pid, signal.SIGKILL)  # it leads its group
+        return True
 
     def replace_dead(self) -> None:
         """Start a slot anew whose nanny died; a nanny itself starts a dead worker anew.

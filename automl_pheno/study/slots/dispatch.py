@@ -23,7 +23,7 @@ from automl_pheno.study.slots.symptoms import GONE, MEMORY
 from automl_pheno.study.slots.worker import TOPIC
 
 VANISHED_AFTER = 10.0
-"""Seconds after which a task is lost whose worker is not known to the scheduler any more."""
+"""Seconds after which a task is lost whose worker the scheduler does not know."""
 
 START_TIMEOUT = 120.0
 """Seconds until the first worker must have come, where it need not wait in the queue of a batch system."""
@@ -44,6 +44,10 @@ class Deployment(Protocol):
         """Start workers anew that should be there and are not."""
         ...
 
+    def kill(self, name: str) -> bool:
+        """End a worker that may hang, and its nanny, at once; False if that cannot be done from here."""
+        ...
+
     def close(self, timeout: float | None = None) -> None:
         """End all workers and the scheduler."""
         ...
@@ -54,8 +58,6 @@ class Elastic(Deployment, Protocol):
 
     lifetime: float
     """Seconds after which a worker leaves in good order."""
-    most: int
-    """Workers at most."""
 
     def expect(self, tasks: int, idle: list[str]) -> None:
         """Have a worker for each of `tasks`, within its bounds; `idle` names workers that may go."""
@@ -147,9 +149,8 @@ class DaskExecutor:
     def submit(self, task: Task) -> None:
         """Send the task to a free worker."""
         name, address = str(task["id"]), self._free()[0]
-        now = time.monotonic()
-        flight = _Flight(task=task, address=address, since=now, seen=self._workers.slots[address].seen)
-        self._flights[name] = flight
+        seen = self._workers.slots[address].seen
+        self._flights[name] = _Flight(task=task, address=address, since=time.monotonic(), seen=seen)
         if self._supply is None:
             self._send(name, task)
             return
@@ -182,8 +183,7 @@ class DaskExecutor:
                     end = time.monotonic()  # let the supervisor act on what came
             else:
                 finished += self._handle(what, content)
-                if what in ("news", "removed"):
-                    end = time.monotonic()
+                end = time.monotonic() if what in ("news", "removed") else end
 
     def stop(self, task: str) -> None:
         """Tell the worker that the task's next report is its last."""
@@ -195,7 +195,12 @@ class DaskExecutor:
     def kill(self, task: str) -> None:
         """Restart the worker of a task; without a nanny the worker is given up, and the task with it."""
         flight = self._flights.get(task)
-        if flight is None or self._workers.restart(flight.address):
+        if flight is None:
+            return
+        slot = self._workers.slots.get(flight.address)
+        if slot is not None and self._cluster is not None and self._cluster.kill(slot.name):
+            return
+        if self._workers.restart(flight.address):
             return
         self._workers.drop(flight.address)
         self._workers.say_once(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from distributed.core import Status
 from distributed.security import Security
 
 from automl_pheno.errors import StudyError
@@ -163,6 +164,7 @@ def _noting(job: type) -> type:
                 return await super()._submit_job(script)
             except RuntimeError as error:
                 self.refusals.append(_what_it_said(str(error)))
+                self.status = Status.failed  # else Dask takes it for one that was forgotten when all is closed
                 raise
 
     return Job
@@ -193,7 +195,6 @@ class Jobs:
 
     def __init__(self, cluster: Any, config: ClusterConfig, logs: Path, say: Say) -> None:
         self.cluster = cluster
-        self.most = config.max_jobs
         self.lifetime = float(sum(lifetime_of(config)))
         self._config = config
         self._logs = logs
@@ -220,6 +221,10 @@ class Jobs:
             if going := [*queued, *resting][: len(spec) - target]:
                 self.cluster.loop.add_callback(self.cluster.scale_down, going)
         self._target = target
+
+    def kill(self, name: str) -> bool:  # noqa: ARG002 - one signature for all
+        """Leave it to the nanny, which is on another machine."""
+        return False
 
     def replace_dead(self) -> None:
         """Submit anew for jobs that have ended, and stop where they end before their slots come.
@@ -315,6 +320,9 @@ def start_jobs(config: ClusterConfig, backend: str, logs: Path, say: Say) -> Ite
     finally:
         with contextlib.suppress(Exception):
             cluster.close(timeout=30)
+        for name, file in list(vars(cluster).items()):
+            if name.startswith("_job_") and hasattr(file, "close"):  # the keys of this run, which go with it
+                file.close()
 
 
 __all__ = ["Jobs", "directives", "environment", "lifetime_of", "make_cluster", "make_security", "start_jobs"]

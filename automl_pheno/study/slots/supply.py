@@ -125,14 +125,17 @@ class Supply:
         worker = f"worker {name} ({address})" if name != address else f"worker {address}"
         try:
             answer = self._ask(address, nodes.greet, question)
-        except (ModuleNotFoundError, AttributeError) as error:
+        except StudyError as error:
+            msg = f"{worker}: {error}"
+            raise StudyError(msg) from error
+        except Exception as error:
+            if not any(kind in repr(error) for kind in ("ModuleNotFoundError", "ImportError", "AttributeError")):
+                raise
+            # Of what a worker cannot even unpickle Dask says only the text.
             msg = (
                 f"{worker}: cannot import this version of automl_pheno ({error}); this supervisor has "
                 f"{self._here['automl-pheno']}: install the same there"
             )
-            raise StudyError(msg) from error
-        except StudyError as error:
-            msg = f"{worker}: {error}"
             raise StudyError(msg) from error
         check_versions(self._here, answer["installed"], worker)
         if answer["keras"] not in ("", self._backend):
@@ -202,18 +205,24 @@ class Supply:
         with node.lock:
             if node.has >= set(files):
                 return
-            sent = 0
-            for name in self._ask(address, nodes.missing, dict(files)):
-                sent += self._send(address, name, files[name])
-            node.has |= set(files) - once
+            lacking = self._ask(address, nodes.missing, dict(files))
+            sent = sum((self._run / name).stat().st_size for name in lacking)
+            try:
+                for name in lacking:
+                    self._send(address, name, files[name])
+                node.has |= set(files) - once
+            finally:
+                self._account(node, lacking, sent)
+
+    def _account(self, node: Node, names: Sequence[str], sent: int) -> None:
         if sent:
             with self._guard:
                 self.sent[node.name] = self.sent.get(node.name, 0) + sent
             text = f"{node.name} does not see the run folder: sent it {sent:,} bytes"
-            logging.getLogger("automl_pheno").info("%s (%s)", text, ", ".join(files))
+            logging.getLogger("automl_pheno").info("%s (%s)", text, ", ".join(names))
             self._say(text)
 
-    def _send(self, address: str, name: str, digest: str) -> int:
+    def _send(self, address: str, name: str, digest: str) -> None:
         file, sender, offset = self._run / name, uuid.uuid4().hex[:12], 0
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -222,7 +231,7 @@ class Supply:
                 self._ask(address, nodes.receive, name, digest, sender, offset, content, size)
                 offset += len(content)
                 if offset >= size or not content:
-                    return offset
+                    return
 
     def _ask(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
         answers = self._client.run(function, *arguments, workers=[address], on_error="return")

@@ -207,11 +207,11 @@ class RunJournal(JournalStorage):
             return replay.chosen(study_id)
 
     def flush(self) -> None:
-        """See `FewWrites.flush`."""
+        """See `FewWrites`."""
         self._backend.flush()
 
     def secure_trials(self) -> None:
-        """See `FewWrites.secure_trials`."""
+        """See `FewWrites`."""
         self._backend.secure_trials()
 
     @property
@@ -390,10 +390,8 @@ def open_journal(path: Path) -> RunJournal:
     studies = storage.get_all_studies()
     if len(studies) != 1 or storage.operations < COMPACT_FROM:
         return storage
-    if storage.operations < COMPACT_GAIN * (storage.get_n_trials(studies[0]._study_id) + 1):
-        return storage
-    logs = storage.compacted()
-    if logs is None:
+    few = storage.operations < COMPACT_GAIN * (storage.get_n_trials(studies[0]._study_id) + 1)
+    if few or (logs := storage.compacted()) is None:
         return storage
     with replacing(path) as stream:
         for log in logs:

@@ -25,8 +25,8 @@ from automl_pheno.study.storage.book import OUTCOME, PUT_BACK, attributes_of
 from automl_pheno.study.storage.database import open_database
 from automl_pheno.study.storage.journal import REASON, make_repeat
 from automl_pheno.study.storage.leases import PREFIX
+from automl_pheno.study.storage.marks import BASELINE, RECORD, TEST, state_of
 from automl_pheno.study.storage.opening import IDENTITY_KEY, SPLIT_FILE, STARTS, STORAGE, UID
-from automl_pheno.study.storage.shared import BASELINE, RECORD, TEST, state_of
 
 _OWN = "automl_pheno:"
 _OF_THE_PLACE = (PREFIX, UID, STARTS)

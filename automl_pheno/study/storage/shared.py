@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.study.engines.protocol import BUDGET
 from automl_pheno.study.proposals import params_key
-from automl_pheno.study.records import COUNTED, TrialRecord, append_record, now, read_records
+from automl_pheno.study.records import TrialRecord, append_record, now, read_records
 from automl_pheno.study.storage.book import (
     DUPLICATE,
     OUTCOME,
@@ -28,18 +28,10 @@ from automl_pheno.study.storage.book import (
 from automl_pheno.study.storage.database import SUPERVISOR, ConnectionLostError, End, SharedStorage, StudyRow
 from automl_pheno.study.storage.journal import FIXED_PARAMS, KILLS, MAX_KILLS, REASON, make_repeat, retry_history
 from automl_pheno.study.storage.leases import LEASE, Heart, Leases, end_of
+from automl_pheno.study.storage.marks import BASELINE, CLAIMED, RECORD, TEST, is_kept, state_of
 
-RECORD = "automl_pheno:record"
-"""System attribute of an ended trial: the line of its record."""
-
-CLAIMED = "automl_pheno:claimed"
-"""System attribute of a trial that is, or was, trained."""
-
-BASELINE = "automl_pheno:baseline:"
-"""Of the study's system attributes, one a baseline: ``supervisor`` that fits it, then ``record``, its line."""
-
-TEST = "automl_pheno:test"
-"""System attribute of the study: ``supervisor`` and ``folder`` that open the test set, then ``result``."""
+PENDING = "pending.jsonl"
+"""File of the run folder with the records that could not be told to the database."""
 
 _FEASIBLE = "constraints:feasible"  # where Optuna keeps the constraint of that name
 _REFRESH = 0.4  # seconds between two looks at the database
@@ -157,7 +149,7 @@ class SharedBook(TrialBook):
         key = params_key(trial.params, trial.user_attrs.get(BUDGET))
         kept = 0
         for other in self.study.get_trials(deepcopy=False):
-            if other.number == trial.number or not _is_kept(other):
+            if other.number == trial.number or not is_kept(other):
                 continue
             kept += 1
             if other.params == trial.params and params_key(other.params, other.user_attrs.get(BUDGET)) == key:
@@ -398,23 +390,3 @@ class SharedBook(TrialBook):
         self._names.add(record.name)
         if record.trial is not None:
             self._ended.add(record.trial)
-
-
-PENDING = "pending.jsonl"
-"""File of the run folder with the records that could not be told to the database."""
-
-
-def _is_kept(trial: FrozenTrial) -> bool:
-    if trial.state == TrialState.RUNNING:
-        return CLAIMED in trial.system_attrs
-    return trial.state.is_finished() and RECORD in trial.system_attrs and trial.user_attrs.get(OUTCOME) in COUNTED
-
-
-def state_of(record: TrialRecord | None, trial: FrozenTrial) -> tuple[TrialState, float | None]:
-    """Return state and value as ``Study.tell`` would settle them: a pruned trial has its last finite report."""
-    if record is not None and record.state == "complete" and record.value is not None:
-        return TrialState.COMPLETE, float(record.value)
-    if record is not None and record.state in ("pruned", "infeasible"):
-        last = trial.intermediate_values[trial.last_step] if trial.last_step is not None else None
-        return TrialState.PRUNED, last if last is not None and last == last else None
-    return TrialState.FAIL, None

@@ -14,7 +14,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-FIRST, BEST, LATEST = 10, 100, 1000
+from automl_pheno.study.engines.protocol import MOST_SLOTS
+
+FIRST, BEST, LATEST = 10, 100, 4 * MOST_SLOTS
 """Complete and pruned trials that are seen once there are more than `LATEST` finished ones: so many of the first (a
 sampler may start from their search space), of the best and of the latest, and all that wait or run."""
 
