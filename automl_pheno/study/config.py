@@ -174,7 +174,9 @@ class StudyConfig(_Frozen):
             msg = "scheduler: and cluster: name two places for the slots; give one"
             raise ValueError(msg)
         if self.engine in ALLOTS_EPOCHS and self.pruner != "none":
-            msg = f"engine {self.engine} shares out the epochs itself, so pruner {self.pruner} is of no use; leave it out"
+            msg = (
+                f"engine {self.engine} shares out the epochs itself, so pruner {self.pruner} is of no use; leave it out"
+            )
             raise ValueError(msg)
         if self.storage is not None and self.engine.startswith("keras-tuner/"):
             msg = f"engine {self.engine} keeps its state in one process and cannot share a storage; leave it out"

@@ -3,54 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import yaml
-
-from automl_pheno.curation import check_suits
-from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
-from automl_pheno.errors import SplitError, StudyError
-from automl_pheno.files import write_text, writing
+from automl_pheno.data import Dataset
+from automl_pheno.errors import StudyError
+from automl_pheno.files import writing
 from automl_pheno.metrics import METRICS
 from automl_pheno.progress import listening
 from automl_pheno.rng import derive_seed
-from automl_pheno.simulate import SIMULATORS, Truth
 from automl_pheno.space.load import load_space
 from automl_pheno.space.sample import default_values, sample
 from automl_pheno.space.size import network_size, training_memory
 from automl_pheno.space.suggest import from_values
 from automl_pheno.space.tree import SearchSpace, parameters
-from automl_pheno.splits import MadeSplit, Split, make_split, read_split
 from automl_pheno.study.baselines import default_baselines
 from automl_pheno.study.config import StudyConfig
 from automl_pheno.study.continuation import remove_weights
 from automl_pheno.study.dashboard import name_metric, write_note
-from automl_pheno.study.data import read_data
 from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
 from automl_pheno.study.final import FinalPlan, test_once
+from automl_pheno.study.material import Material, identity_of, prepare, write_inputs
 from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Progress, Silent
-from automl_pheno.study.provenance import describe_slots, file_sha256, write_provenance
 from automl_pheno.study.run_folder import (
-    DEVELOPMENT,
     FINAL,
-    IDENTITY,
     JOURNAL,
     LOGS,
-    SEALED,
-    SPACE,
-    SPLIT,
-    SPLIT_CARD,
-    STUDY,
     RunFolder,
     check_identity,
     lock_run,
-    write_split_files,
 )
 from automl_pheno.study.sharing import is_tested, keep_journal, refuse_tested_elsewhere, share, shared_book
 from automl_pheno.study.slots.executor import Executor, InProcess
@@ -60,19 +43,6 @@ from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import Direction, open_study
 from automl_pheno.study.storage.opening import Shared, refuse_another
 from automl_pheno.study.supervisor import Supervisor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Material:
-    """What a run is about, before anything is written."""
-
-    space: SearchSpace
-    dataset: Dataset
-    trait: str
-    about: dict[str, Any]  # what makes the data the same, their hash among it
-    split: Split
-    made: MadeSplit | None  # None where the split of the run is taken up again
-    truth: Truth | None
 
 
 def run_search(
@@ -109,22 +79,25 @@ def run_search(
     hear = progress if progress is not None else Silent()
     path = Path(out).resolve()
     with listening(hear.step):
-        material = _prepare(config, path, dataset, trait, hear)
+        space = load_space(config.space)
+        # Before anything is written: an engine may need a package, or not suit the study.
+        make_engine(config.engine, _engine_request(config, space, path, slots=1, records=0))
+        material = prepare(config, space, path, hear, dataset, trait)
     slots = _slots_here(config, hear)
     if config.storage is not None:
-        refuse_another(config.storage, config.name, _identity(config, material))
+        refuse_another(config.storage, config.name, identity_of(config, material))
     with lock_run(path):
-        new = check_identity(path, _identity(config, material))
+        new = check_identity(path, identity_of(config, material))
         if (path / FINAL).exists():
             _refuse_more(path, config, material, hear)
             return path
         refuse_tested_elsewhere(config, path)
         hear.message(f"{path}: a new run" if new else f"{path}: resuming")
-        digest = _write_inputs(path, config, material, slots)
+        digest = write_inputs(path, config, material, slots)
         folder = RunFolder(
             path, metric=config.metric, parameters=[parameter.name for parameter in parameters(material.space)]
         )
-        shared = share(config, path, _identity(config, material), hear)
+        shared = share(config, path, identity_of(config, material), hear)
         with shared or contextlib.nullcontext():
             if shared is not None and is_tested(shared, folder, config, material.space.name, hear):
                 return path
@@ -135,100 +108,7 @@ def run_search(
     return path
 
 
-def _prepare(
-    config: StudyConfig, path: Path, dataset: Dataset | None, trait: str | None, progress: Progress
-) -> _Material:
-    space = load_space(config.space)
-    # Before anything is written: an engine may need a package, or not suit the study.
-    make_engine(config.engine, _engine_request(config, space, path, slots=1, records=0))
-    truth = None
-    if dataset is None:
-        dataset, truth, trait = _read_data(config, progress)
-    trait = choose_trait(dataset, trait)
-    dataset = drop_missing(dataset, trait)
-    for note in dataset.notes:
-        progress.message(note)
-    check_suits(config.curation, dataset.kind)
-    if space.input != dataset.kind:
-        msg = f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s"
-        raise StudyError(msg)
-    made = None
-    about = _data_identity(dataset, trait)
-    split = _split_of(path, config, dataset, about)
-    if split is None:
-        made = make_split(dataset, trait, config.split)
-        split = made.split
-        _hear_split(config, made, progress)
-    if config.pruner == "wilcoxon" and not split.is_cross_validation:
-        msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
-        raise StudyError(msg)
-    return _Material(space=space, dataset=dataset, trait=trait, about=about, split=split, made=made, truth=truth)
-
-
-def _split_of(path: Path, config: StudyConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:
-    """Return the split of a run that began with the same data and configuration; a large one takes long to make."""
-    try:
-        before = json.loads((path / IDENTITY).read_text())
-        same = before["data"] == about and before["split"] == _split_identity(config)
-        split = read_split(path / SPLIT) if same and (path / SPLIT_CARD).exists() else None
-    except (OSError, ValueError, KeyError, SplitError):
-        return None
-    return split if split is not None and np.array_equal(split.ids, dataset.ids) else None
-
-
-def _hear_split(config: StudyConfig, made: MadeSplit, progress: Progress) -> None:
-    """Say what the split is worth; raise SplitError where it leaks and the study does not allow that."""
-    for note in made.card["notes"]:
-        progress.message(note)
-    progress.message(made.card["statement"])
-    for leak in made.leaks:
-        progress.message(f"leak: {leak}")
-    if made.leaks and config.leakage == "stop":
-        msg = (
-            f"the split leaks: {made.leaks[0]}"
-            + (f" (and {len(made.leaks) - 1} more)" if len(made.leaks) > 1 else "")
-            + "; keep together what is alike (groups), or say leakage: report in the study (--leakage report) to go on"
-        )
-        raise SplitError(msg)
-
-
-def _read_data(config: StudyConfig, progress: Progress) -> tuple[Dataset, Truth | None, str | None]:
-    if (data := config.data) is None:
-        progress.message("no data given: using a simulated set of sequences with planted motifs")
-        seed = derive_seed(config.seed, "simulated data") % 2**32
-        return (*SIMULATORS["motifs"](seed=seed), None)
-    return read_data(data), None, data.trait
-
-
-def _identity(config: StudyConfig, material: _Material) -> dict[str, Any]:
-    """Return what must stay the same for results of one run to be comparable."""
-    return {
-        "space": material.space.tree(),
-        "data": material.about,
-        "split": _split_identity(config),
-        "curation": config.curation.model_dump(mode="json"),
-        "metric": config.metric,
-        "backend": config.backend,
-        "seed": config.seed,
-    }
-
-
-def _data_identity(dataset: Dataset, trait: str) -> dict[str, Any]:
-    return {
-        "samples": len(dataset),
-        "input": dataset.kind,
-        "width": dataset.inputs.width,
-        "trait": trait,
-        "sha256": dataset.sha256(),
-    }
-
-
-def _split_identity(config: StudyConfig) -> dict[str, Any]:
-    identity: dict[str, Any] = config.split.model_dump(mode="json")
-    return identity
-
-
-def _refuse_more(path: Path, config: StudyConfig, material: _Material, progress: Progress) -> None:
+def _refuse_more(path: Path, config: StudyConfig, material: Material, progress: Progress) -> None:
     """Accept the same search again, as it is done; refuse one that asks for more of a run that was tested."""
     folder = RunFolder(path, metric=config.metric, parameters=[p.name for p in parameters(material.space)])
     counted = sum(record.kind == "network" and record.state != "infeasible" for record in folder.records())
@@ -240,37 +120,6 @@ def _refuse_more(path: Path, config: StudyConfig, material: _Material, progress:
         )
         raise StudyError(msg)
     progress.message(f"{path}: this run is finished; use another --out for a new one")
-
-
-def _write_inputs(path: Path, config: StudyConfig, material: _Material, local: tuple[int, Machine] | None) -> str:
-    """Write what the slots read and what a reader wants to know; return the hash of the development samples."""
-    split, dataset = material.split, material.dataset
-    development = dataset.take(split.development)
-    with writing(path):
-        if material.made is not None:
-            write_split_files(path, material.made)
-        save_dataset(development, path / DEVELOPMENT)
-        if len(split.test):
-            save_dataset(dataset.take(split.test), path / SEALED)
-        if material.truth is not None:
-            material.truth.save(path)
-    write_text(path / STUDY, config.to_yaml())
-    write_text(path / SPACE, yaml.safe_dump(material.space.tree(), sort_keys=False))
-    digest = development.sha256()
-    write_provenance(
-        path,
-        {
-            "files": dict(dataset.files),
-            "data_sha256": material.about["sha256"],
-            "development_sha256": digest,
-            "split_sha256": file_sha256(path / SPLIT),
-            "space_sha256": file_sha256(path / SPACE),
-            "seeds": {"study": config.seed, "split": config.split.seed},
-            "slots": describe_slots(config, local),
-            "notes": list(dataset.notes),
-        },
-    )
-    return digest
 
 
 def _slots_here(config: StudyConfig, progress: Progress) -> tuple[int, Machine] | None:
@@ -309,7 +158,7 @@ def _executor(
 
 def _search(
     config: StudyConfig,
-    material: _Material,
+    material: Material,
     folder: RunFolder,
     executor: Executor,
     progress: Progress,

@@ -196,7 +196,7 @@ def test_out_of_memory_twice_fails_with_the_reason_and_the_next_trial_runs(searc
 
 
 def test_a_process_killed_for_its_memory_is_tried_with_half_the_batch(search):
-    lost = {"state": "lost", "reason": "its process was killed as it took too much memory", "fault": MEMORY}
+    lost = {"state": "lost", "reason": "its process died of the memory it took", "fault": MEMORY}
     slots = Scripted(lambda task, number: done() if number > 1 else lost)
     search(slots, trials=1)
     first, second = (task["candidate"]["config"]["fit"]["batch_size"] for task in slots.tasks)
@@ -512,7 +512,7 @@ def test_a_process_beyond_its_limit_is_tried_with_half_the_batch(search, slots):
     repeated = [record for record in search.records if record.retries]
     assert repeated
     assert all("1/2 of its batch size" in record.reason for record in repeated)
-    assert any("too much memory" in text for text in search.heard.messages)
+    assert any("died of the memory it took" in text for text in search.heard.messages)
 
 
 @pytest.mark.slow
