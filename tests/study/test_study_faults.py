@@ -559,3 +559,13 @@ def test_slots_that_cannot_start_end_the_study_with_the_end_of_their_log(slots, 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     with pytest.raises(StudyError, match=r"(?s)slot-0 ended 5 times in a row.*libcudart\.so\.99 is missing"), slots():
         pass
+
+
+@pytest.mark.slow
+def test_a_study_under_random_faults_ends_with_exactly_its_trials(repository):
+    """One seed of ``benchmarks/chaos.py``, where what is checked afterwards is told."""
+    command = [sys.executable, str(repository / "benchmarks" / "chaos.py"), "--quick", "--first", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "none lost: 1 of 1" in done.stdout
+    assert re.search(r"seed 3: [1-9]\d* faults", done.stdout)

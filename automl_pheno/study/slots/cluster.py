@@ -67,7 +67,8 @@ class SlotProcess(SubprocessWorker):  # type: ignore[misc] # distributed is publ
         self.log = log
 
     async def _start(self) -> None:
-        spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
+        # The name by which the cluster knows it, so that a worker can be told from its address.
+        spec = json.dumps({"cls": self.worker_class, "opts": {**self.worker_kwargs, "name": str(self.name)}})
         command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
         log: IO[bytes]
         with Path(self.log).open("ab") as log:

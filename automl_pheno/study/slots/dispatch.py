@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import threading
 import time
@@ -16,7 +17,7 @@ from distributed.scheduler import KilledWorker
 from automl_pheno.errors import StudyError
 from automl_pheno.study.slots.arrivals import LOOK_EVERY, Arrivals, Loss
 from automl_pheno.study.slots.deaths import WAIT, Deaths
-from automl_pheno.study.slots.executor import Finished, OnReport, Reported, Task
+from automl_pheno.study.slots.executor import Finished, OnReport, Outcome, Reported, Task
 from automl_pheno.study.slots.nodes import run_on_node, stop_task
 from automl_pheno.study.slots.supply import Say, Supply, silent
 from automl_pheno.study.slots.symptoms import GONE, MEMORY
@@ -102,6 +103,7 @@ class DaskExecutor:
         self._elastic = elastic
         self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._flights: dict[str, _Flight] = {}
+        self._told: dict[str, Future] = {}
         self._over: list[Finished] = []
         self._ended: dict[str, str] = {}
         self._deaths = Deaths()
@@ -179,7 +181,9 @@ class DaskExecutor:
                     return finished
                 continue
             if what == "report":
-                if self._hear(content, on_report):
+                heard, ended = self._hear(content, on_report)
+                finished += ended
+                if heard:
                     end = time.monotonic()  # let the supervisor act on what came
             else:
                 finished += self._handle(what, content)
@@ -189,8 +193,12 @@ class DaskExecutor:
         """Tell the worker that the task's next report is its last."""
         flight = self._flights.get(task)
         if flight is not None and flight.address in self._workers.slots:
-            with contextlib.suppress(OSError, ValueError):  # it died a moment ago: `poll` will say so
-                self._client.run(stop_task, task, workers=[flight.address], wait=False, on_error="ignore")
+            self._client.loop.add_callback(self._tell_to_stop, task, flight.address)
+
+    async def _tell_to_stop(self, task: str, address: str) -> None:
+        # In the client's own thread: a worker that hangs does not answer, and the search must not wait for it.
+        with contextlib.suppress(Exception):  # it died a moment ago: `poll` will say so
+            await self._client._run(stop_task, task, workers=[address], wait=False, on_error="ignore")
 
     def kill(self, task: str) -> None:
         """Restart the worker of a task; without a nanny the worker is given up, and the task with it."""
@@ -250,15 +258,20 @@ class DaskExecutor:
                 return [self._end(name, f"its data could not be sent: {reason}", GONE)]
         return []
 
-    def _hear(self, event: tuple[float, Any], on_report: OnReport) -> bool:
+    def _hear(self, event: tuple[float, Any], on_report: OnReport) -> tuple[bool, list[Finished]]:
         moment, content = event
-        if (flight := self._flights.get(str(content["task"]))) is None:
-            return False
+        name = str(content["task"])
+        if (flight := self._flights.get(name)) is None:
+            return False, []
         flight.seen = max(flight.seen, moment)
         self._workers.heard(flight.address, moment)
         for step, value in content["reports"]:
-            on_report(Reported(task=content["task"], step=step, value=value, slot=content["slot"]))
-        return True
+            on_report(Reported(task=name, step=step, value=value, slot=content["slot"]))
+        if (outcome := content.get("outcome")) is None:
+            return True, []
+        if flight.future is not None:
+            self._told[name] = flight.future  # until Dask knows, too: to let go of a running task is to cancel it
+        return True, [self._came(name, json.loads(outcome))]
 
     def _send(self, name: str, task: Task) -> None:
         flight = self._flights[name]
@@ -272,6 +285,8 @@ class DaskExecutor:
         flight.future.add_done_callback(lambda _: self._events.put(("done", name)))
 
     def _collect(self, name: str) -> list[Finished]:
+        if self._told.pop(name, None) is not None:
+            return []
         flight = self._flights.get(name)
         if flight is None or flight.future is None:
             return []
@@ -283,10 +298,11 @@ class DaskExecutor:
             return [self._end(name, f"the connection to the scheduler broke ({error})", GONE)]
         except Exception as error:  # noqa: BLE001 - whatever Dask says, the trial has no result
             return [self._end(name, f"no result came back: {type(error).__name__}: {error}")]
-        self._forget(name)
-        if self._supply is not None:
-            outcome = self._supply.accept(flight.address, outcome)
-        return [Finished(task=name, outcome=outcome)]
+        return [self._came(name, outcome)]
+
+    def _came(self, name: str, outcome: Outcome) -> Finished:
+        address = self._forget(name).address
+        return Finished(task=name, outcome=outcome if self._supply is None else self._supply.accept(address, outcome))
 
     def _went(self, address: str) -> list[Finished]:
         """Judge the task of a worker that the scheduler has removed."""

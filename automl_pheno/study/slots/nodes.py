@@ -222,7 +222,7 @@ def run_on_node(task: dict[str, Any]) -> dict[str, Any]:
     """
     with _turn:
         if "files" not in task:
-            return run_on_dask(task)
+            return run_on_dask(task, tell=True)
         task = dict(task)
         files, keep, sealed = task.pop("files"), task.pop("keep"), task.pop("sealed")
         once = task.pop("once")
@@ -233,7 +233,7 @@ def run_on_node(task: dict[str, Any]) -> dict[str, Any]:
         for name, digest in files.items():
             _link(_place(name, digest), folder / name)
         try:
-            outcome = run_on_dask({**task, "run": str(folder)})
+            outcome = run_on_dask({**task, "run": str(folder)}, tell=False)
             outcome["files"] = {
                 file.relative_to(folder).as_posix(): file.read_bytes()
                 for kept in keep

@@ -42,11 +42,12 @@ class Reports:
         elif alone:
             self._worker.loop.add_callback(self._worker.loop.call_later, wait, self.send)
 
-    def send(self) -> None:
-        """Send what waits now, from any thread."""
+    def send(self, outcome: str = "") -> None:
+        """Send what waits now, from any thread; with the outcome of the task as JSON, if it has ended."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-            if not waiting:
+            if not waiting and not outcome:
                 return
             self._sent = time.monotonic()
-            self._worker.log_event(self._topic, {**self._head, "reports": waiting})
+            end = {"outcome": outcome} if outcome else {}
+            self._worker.log_event(self._topic, {**self._head, "reports": waiting, **end})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import json
 import os
 import socket
 import sys
@@ -103,8 +105,11 @@ def _failed(error: Exception) -> dict[str, Any]:
     return outcome
 
 
-def run_on_dask(task: dict[str, Any]) -> dict[str, Any]:
-    """Run a task inside a Dask worker; reports travel as events of the topic `TOPIC`."""
+def run_on_dask(task: dict[str, Any], *, tell: bool) -> dict[str, Any]:
+    """Run a task inside a Dask worker; reports travel as events of the topic `TOPIC`, with `tell` the outcome too.
+
+    It is returned in any case: an event may be lost with a connection, but fetching a result costs more than an event.
+    """
     from distributed import get_worker
 
     worker = get_worker()
@@ -118,10 +123,15 @@ def run_on_dask(task: dict[str, Any]) -> dict[str, Any]:
         return name in _stopped or not _is_wanted(worker, key)
 
     report(0, float("nan"))
+    told = ""
     try:
-        return run_task(task, report, worker.memory_manager.memory_limit)
+        outcome = run_task(task, report, worker.memory_manager.memory_limit)
+        if tell:
+            with contextlib.suppress(TypeError):  # not plain data: it is fetched then
+                told = json.dumps(outcome)
+        return outcome
     finally:
-        reports.send()
+        reports.send(told)
         _stopped.discard(name)
 
 
