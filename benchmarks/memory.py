@@ -6,6 +6,7 @@ process's resident memory is read after each trial (by the slot) and ten times a
 side is the same study whose requests for a new process are not granted.
 
     python benchmarks/memory.py [--quick] [--trials 200] [--rows 300] [--side both|held|free] [--backend tensorflow]
+                                [--growth MIB]
 """
 
 from __future__ import annotations
@@ -71,6 +72,15 @@ class Clock(Silent):
                 self.peak = max(self.peak, psutil.Process(self._pid).memory_info().rss if self._pid else 0)
 
 
+def evaluate(task: dict[str, Any], report: Any) -> dict[str, Any]:
+    """Train as a study does, in a process that is to be started anew once it has grown by ``MEMORY_GROWTH`` MiB."""
+    from automl_pheno.study import evaluate as tasks
+    from automl_pheno.study.slots import worker
+
+    worker.GROWTH_LIMIT = float(os.environ["MEMORY_GROWTH"]) * MB
+    return tasks.evaluate(task, report)
+
+
 def run(folder: Path, side: str, trials: int, rows: int, backend: str) -> None:
     """Run one side and print what was measured as one line of JSON."""
     from automl_pheno.simulate import SIMULATORS
@@ -82,6 +92,8 @@ def run(folder: Path, side: str, trials: int, rows: int, backend: str) -> None:
     if side == "free":
         DaskExecutor.recycle = lambda *_: None  # type: ignore[method-assign]
     search.run_final = lambda *_: {"winner": {"name": "none; no test"}, "comparison": None}  # type: ignore[assignment]
+    if "MEMORY_GROWTH" in os.environ:
+        search.EVALUATE = "memory:evaluate"
     text = (REPOSITORY / "search_spaces" / "cnn.yaml").read_text()
     text = text.replace("max_epochs: 60", "max_epochs: 2").replace("patience: 12", "patience: 2")
     (folder / "space.yaml").write_text(text)
@@ -129,6 +141,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--backend", choices=["tensorflow", "jax"], default="tensorflow")
+    parser.add_argument("--growth", type=float, help="MiB after which a process is started anew, instead of the limit")
     parser.add_argument("--side", choices=["both", "held", "free"], default="both")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -144,6 +157,8 @@ def main() -> None:
             command += ["--trials", str(trials), "--rows", str(options.rows)]
             threads = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
             environment = {**os.environ, **threads, "CUDA_VISIBLE_DEVICES": "-1"}
+            if options.growth:
+                environment |= {"MEMORY_GROWTH": str(options.growth), "PYTHONPATH": str(Path(__file__).parent)}
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
         result = results[side] = json.loads(done.stdout.splitlines()[-1])
         rss = result["rss"]

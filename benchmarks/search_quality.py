@@ -4,8 +4,8 @@ Every search has the same rows, the same validation rows, one core (its affinity
 the same seconds. The clock starts when all is imported and TensorFlow has run once, and stops while a rival's
 predictions are kept for the judge. At the end the judge scores the predictions of the best model that any trial had
 reached, finished or not, on the validation rows: R2 in phenotype units (all sides minimise the squared error on these
-rows). ``again`` is the configuration of that model trained anew with three other seeds by one and the same code, its
-R2 on the same rows, which takes out the luck of the best of many trainings.
+rows). ``again`` is the configuration of that model trained anew with other seeds (--again) by one and the same code,
+its R2 on the same rows, which takes out the luck of the best of many trainings.
 
 ours            ``optuna/tpe`` and the default pruner, in process, with run folder and leaderboard
 random          random search without pruner in the same harness and space
@@ -20,7 +20,7 @@ easypheno       easyPheno's CNN space and Optuna settings (TPESampler(seed), Per
 One JSON line a search goes to --out; searches found there are not run again.
 
     python benchmarks/search_quality.py [--quick] [--seconds 20] [--seeds 10] [--problems wheat jores mutants]
-        [--sides ours ...] [--jobs 2] [--clock wall|cpu] [--out FILE]
+        [--sides ours ...] [--jobs 2] [--clock wall|cpu] [--again 3] [--out FILE]
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ from problems import PROBLEMS, Problem, available, load_problem
 
 ROWS = {"wheat": None, "jores": 1000, "mutants": 2000}
 """Samples, so that some tens of trainings fit into the seconds."""
-AGAIN = 3
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 """``cpu`` counts the seconds in which the search had the core: for a machine that others use, too."""
 
@@ -136,7 +135,9 @@ def in_harness(problem: Problem, watch: Watch, seed: int, folder: Path, engine: 
         __slots__ = ()
 
         def free(self) -> int:
-            return InProcess.free(self) if watch.left > 0 else 0
+            if watch.left <= 0 and not self.waiting:
+                raise _OverError
+            return InProcess.free(self)
 
     space, width = load_space(problem.space), problem.dataset.inputs.width
     epochs = sample(space, from_values(default_values(space))).fit.max_epochs
@@ -154,7 +155,8 @@ def in_harness(problem: Problem, watch: Watch, seed: int, folder: Path, engine: 
         higher_is_better=True, trials=10_000, seed=seed, common={"function": "search_quality:trained"}, in_process=True,
     )  # fmt: skip
     _WATCH[:] = [(watch, problem)]
-    Supervisor(plan, made, TrialBook(study, run, name="t", higher_is_better=True), Timed(), Silent()).run()
+    with contextlib.suppress(_OverError):
+        Supervisor(plan, made, TrialBook(study, run, name="t", higher_is_better=True), Timed(), Silent()).run()
 
 
 def ours(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
@@ -173,7 +175,7 @@ def at_random(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
 
 
 class _OverError(BaseException):
-    """Leaves KerasTuner's search, which catches every ``Exception``."""
+    """Time is over; leaves KerasTuner's search, too, which catches every ``Exception``."""
 
 
 def keras_tuner(problem: Problem, watch: Watch, seed: int, folder: Path, kind: str) -> None:
@@ -188,11 +190,11 @@ def keras_tuner(problem: Problem, watch: Watch, seed: int, folder: Path, kind: s
 
     class Hyper(kt.HyperModel):  # type: ignore[misc] # keras_tuner has no type information
         def build(self, hp: Any) -> Any:
-            config = sample(space, from_keras_tuner(hp))
+            config = sample(space, from_keras_tuner(hp, space))
             return _compiled(config, rows)
 
         def fit(self, hp: Any, model: Any, *words: Any, **options: Any) -> Any:
-            active[:] = [sample(space, from_keras_tuner(hp))]
+            active[:] = [sample(space, from_keras_tuner(hp, space))]
             return model.fit(*words, batch_size=active[0].fit.batch_size, **options)
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc] # keras has no type information
@@ -383,7 +385,7 @@ SIDES = {
 # -- one search, and all of them -----------------------------------------------------------------------------------
 
 
-def child(side: str, name: str, seed: int, seconds: float, clock: str) -> None:
+def child(side: str, name: str, seed: int, seconds: float, clock: str, again: int) -> None:
     """Run one search in this process and print its JSON line."""
     import keras
     import keras_tuner as _tuner  # noqa: F401 # imports are on nobody's clock
@@ -406,11 +408,11 @@ def child(side: str, name: str, seed: int, seconds: float, clock: str) -> None:
         "took": round(took, 2), **watch.best,
         "trials": len(watch.trials), "log": watch.trials,
     }  # fmt: skip
-    line["again"] = _again(problem, line.get("config"), y)
+    line["again"] = _again(problem, line.get("config"), y, again) if again else None
     print("LINE " + json.dumps(line), flush=True)
 
 
-def _again(problem: Problem, config: Any, y: np.ndarray) -> float:
+def _again(problem: Problem, config: Any, y: np.ndarray, times: int) -> float:
     """Return the mean R2 of the configuration trained with other seeds; 0, the mean's, where there is none."""
     from automl_pheno.errors import TrainingError
     from automl_pheno.evaluation.cross_validation import examples
@@ -430,7 +432,7 @@ def _again(problem: Problem, config: Any, y: np.ndarray) -> float:
     traits = problem.dataset.y(problem.trait)
     train, validation = (examples(problem.dataset, traits, problem.split, r) for r in (fold.train, fold.validation))
     values = []
-    for number in range(AGAIN):
+    for number in range(times):
         predictor = NetworkPredictor(made, metric=problem.metric)
         try:
             predictor.fit(train, validation, rng=generator(99, "again", number))
@@ -440,8 +442,9 @@ def _again(problem: Problem, config: Any, y: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def run_all(jobs: list[tuple[str, str, int]], seconds: float, clock: str, cores: list[int], out: Path) -> None:
+def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace, cores: list[int], out: Path) -> None:
     """Run the searches, one a core."""
+    seconds, clock, again = options.seconds, options.clock, options.again
     queue: Queue[tuple[str, str, int]] = Queue()
     for job in jobs:
         queue.put(job)
@@ -450,7 +453,8 @@ def run_all(jobs: list[tuple[str, str, int]], seconds: float, clock: str, cores:
     def work(core: int) -> None:
         while not queue.empty():
             side, name, seed = queue.get()
-            code = f"import search_quality; search_quality.child({side!r}, {name!r}, {seed}, {seconds}, {clock!r})"
+            words = f"{side!r}, {name!r}, {seed}, {seconds}, {clock!r}, {again}"
+            code = f"import search_quality; search_quality.child({words})"
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=False,
                 cwd=Path(__file__).parent, preexec_fn=lambda: os.sched_setaffinity(0, {core}),
@@ -463,9 +467,10 @@ def run_all(jobs: list[tuple[str, str, int]], seconds: float, clock: str, cores:
                 with out.open("a") as file:
                     file.write(lines[0] + "\n")
                 row = json.loads(lines[0])
+                anew = "" if row["again"] is None else f"again {row['again']:7.4f}, "
                 print(
                     f"{name:8s} seed {seed:2d} {side:13s} R2 {row['value']:7.4f} after {row.get('after', 0):5.1f} s, "
-                    f"again {row['again']:7.4f}, {row['trials']} trials",
+                    f"{anew}{row['trials']} trials",
                     flush=True,
                 )
 
@@ -509,11 +514,13 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
     parser.add_argument("--jobs", type=int, default=2, help="searches at a time, each on a core of its own")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: for a busy machine")
+    parser.add_argument("--again", type=int, default=3, help="trainings of each configuration found; 0: none")
     parser.add_argument("--out", type=Path, help="JSON lines; made, or gone on with")
     options = parser.parse_args()
     seconds, seeds, problems, sides = options.seconds, options.seeds, options.problems, options.sides
     if options.quick:
-        seconds, seeds, problems, sides = 4.0, 1, ["mutants"], ["ours", "kt-hyperband", "easypheno"]
+        options.seconds = seconds = 4.0
+        seeds, problems, sides = 1, ["mutants"], ["ours", "kt-hyperband", "easypheno"]
     cores = sorted(os.sched_getaffinity(0))[: options.jobs]
     print(
         f"{platform.machine()}, Python {platform.python_version()}; {seconds:g} s a search, one core each", flush=True
@@ -528,13 +535,14 @@ def main() -> None:
         done = {(row["side"], row["problem"], row["seed"]) for row in found()}
         # seed by seed, the sides beside each other: what else the machine does hits all of them alike
         jobs = [(side, name, seed) for seed in range(seeds) for name in available(problems) for side in sides]
-        run_all([job for job in jobs if job not in done], seconds, options.clock, cores, out)
+        run_all([job for job in jobs if job not in done], options, cores, out)
         table = pd.DataFrame([row for row in found() if (row["side"], row["problem"], row["seed"]) in jobs])
     table["value"] = table["value"].clip(lower=0.0)  # no model at all is the mean
-    again = show(table, "again")
+    again = show(table, "again") if options.again else {}
     worst = show(table, "value")
     print(f"\nproblems on which ours is ahead of every rival: {sum(v > 0 for v in worst.values())} of {len(worst)}")
-    print(f"... with its configuration trained again: {sum(v > 0 for v in again.values())} of {len(again)}")
+    if again:
+        print(f"... with its configuration trained again: {sum(v > 0 for v in again.values())} of {len(again)}")
     print(f"least lead over a rival, R2: {min(worst.values(), default=float('nan')):.4f}")
 
 

@@ -427,6 +427,7 @@ class FakeNanny:
         self.worker_address = "tcp://here:1"
         self.loop = self
         self.said = []
+        self.closed = False
 
     @property
     def pid(self):
@@ -434,7 +435,7 @@ class FakeNanny:
 
     @property
     def status(self):
-        return type("Status", (), {"name": "running"})
+        return type("Status", (), {"name": "closed" if self.closed else "running"})
 
     def add_callback(self, function, *arguments):
         function(*arguments)
@@ -447,7 +448,8 @@ class FakeNanny:
 def test_a_nanny_says_whether_its_process_died_of_memory(monkeypatch, limit, of_memory):
     monkeypatch.setattr(nanny, "LOOK_EVERY", 0.02)
     fake = FakeNanny(limit)
-    threading.Thread(target=nanny._watch_process, args=(fake,), daemon=True).start()
+    watch = threading.Thread(target=nanny._watch_process, args=(fake,), daemon=True)
+    watch.start()
     time.sleep(0.2)
     fake.process.kill()
     fake.process.wait()
@@ -457,6 +459,9 @@ def test_a_nanny_says_whether_its_process_died_of_memory(monkeypatch, limit, of_
         time.sleep(0.01)
     assert fake.said[0]["worker"] == "tcp://here:1"
     assert fake.said[0]["memory"] is of_memory
+    fake.closed = True
+    watch.join(5)
+    assert not watch.is_alive()  # else it would take this process for a slot that cannot start, and end it
 
 
 # -- real slots ------------------------------------------------------------------------------------------------------

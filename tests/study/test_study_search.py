@@ -196,7 +196,7 @@ def test_resuming_takes_up_the_split_instead_of_making_it_again(study, dataset, 
         msg = "the split was made again"
         raise AssertionError(msg)
 
-    monkeypatch.setattr("automl_pheno.study.search.make_split", refuse)
+    monkeypatch.setattr("automl_pheno.study.material.make_split", refuse)
     run_search(study(), tmp_path / "run", dataset=dataset)
 
 

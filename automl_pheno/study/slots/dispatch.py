@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
@@ -17,6 +17,7 @@ from distributed.scheduler import KilledWorker
 from automl_pheno.errors import StudyError
 from automl_pheno.study.slots.arrivals import LOOK_EVERY, Arrivals, Loss
 from automl_pheno.study.slots.deaths import WAIT, Deaths
+from automl_pheno.study.slots.deployment import Deployment, Elastic
 from automl_pheno.study.slots.executor import Finished, OnReport, Outcome, Reported, Task
 from automl_pheno.study.slots.nodes import run_on_node, stop_task
 from automl_pheno.study.slots.supply import Say, Supply, silent
@@ -36,37 +37,6 @@ LIFETIME_SHARE = 0.8
 """A task that ran for this share of its worker's whole time can never end there: it is not put back for ever."""
 
 LOST = "the Dask scheduler does not answer any more ({}); the same command resumes the study"
-
-
-class Deployment(Protocol):
-    """Starts the workers, where they are ours."""
-
-    def replace_dead(self) -> None:
-        """Start workers anew that should be there and are not."""
-        ...
-
-    def kill(self, name: str) -> bool:
-        """End a worker that may hang, and its nanny, at once; False if that cannot be done from here."""
-        ...
-
-    def close(self, timeout: float | None = None) -> None:
-        """End all workers and the scheduler."""
-        ...
-
-
-class Elastic(Deployment, Protocol):
-    """A deployment whose size follows the work."""
-
-    lifetime: float
-    """Seconds after which a worker leaves in good order."""
-
-    def expect(self, tasks: int, idle: list[str]) -> None:
-        """Have a worker for each of `tasks`, within its bounds; `idle` names workers that may go."""
-        ...
-
-    def waiting(self) -> str:
-        """Return what is to be said while no worker is there."""
-        ...
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ def _watch_process(nanny: Any) -> None:
     import psutil
 
     address, pid, rss, kills, missing = "", None, 0, _oom_kills(), 0.0
-    while True:
+    while nanny.status.name != "closed":
         time.sleep(LOOK_EVERY)
         alive = nanny.pid
         if pid is not None and alive != pid:

@@ -43,12 +43,10 @@ OF_ONE_TRIAL = frozenset(
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at what others wrote."""
-
 COMPACT_FROM = 20_000
 """Operations of a journal that is worth rewriting."""
-
 COMPACT_GAIN = 4
-"""Rewritten if there would be so many times fewer."""
+"""So many times fewer operations must come of it."""
 
 
 class FewWrites(BaseJournalBackend):
@@ -216,7 +214,7 @@ class RunJournal(JournalStorage):
 
     @property
     def operations(self) -> int:
-        """Number of operations in the journal."""
+        """Operations in the journal."""
         return self._replay_result.log_number_read
 
     def compacted(self) -> list[dict[str, Any]] | None:
@@ -247,8 +245,9 @@ class _Nothing(BaseJournalBackend):
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # noqa: ARG002 - Optuna's signature
         return iter(())
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        raise NotImplementedError
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002 - Optuna's signature
+        msg = "nothing can be written into the empty journal"
+        raise TypeError(msg)
 
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
