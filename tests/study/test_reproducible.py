@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from automl_pheno.study.progress import Silent
 from automl_pheno.study.run_folder import RunFolder
 from automl_pheno.study.slots import worker
 from automl_pheno.study.slots.executor import Finished, InProcess, Reported
+from automl_pheno.study.slots.machine import read_machine, slot_environment
 from automl_pheno.study.slots.worker import run_task
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.supervisor import Supervisor
@@ -147,10 +149,10 @@ def test_a_real_search_is_the_same_in_this_process_and_in_a_slot_and_each_trial_
     common = ["search", "--space", "space.yaml", "--data", "made/data.csv", "--trials", "12", "--seed", "3",
               "--baselines", "ridge,forest", "--no-explain"]  # fmt: skip
     program = [sys.executable, "-c", "import sys; from automl_pheno.cli import main; sys.exit(main())"]
+    threads = {**os.environ, **slot_environment(0, 1, read_machine(), "tensorflow")}  # those of a slot, for both
     for workers in ("0", "1"):
-        done = subprocess.run(
-            [*program, *common, "--workers", workers, "--out", f"run{workers}"], capture_output=True, text=True
-        )
+        command = [*program, *common, "--workers", workers, "--out", f"run{workers}"]
+        done = subprocess.run(command, env=threads, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(board(tmp_path / "run0"), board(tmp_path / "run1"), check_exact=True)
     assert (tmp_path / "run0/test_predictions.csv").read_bytes() == (

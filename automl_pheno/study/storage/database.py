@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -282,11 +283,12 @@ class ConnectionLostError(StudyError):
 
 def _is_lost(error: BaseException) -> bool:
     """Return whether trying again may help: the server is away, restarts, or broke off one of two transactions."""
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
     from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
     cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-    lost = isinstance(cause, (OperationalError, InterfaceError, PoolTimeoutError))
+    # The last is what Optuna gets that goes on with the session of a statement that broke off.
+    lost = isinstance(cause, (OperationalError, InterfaceError, PoolTimeoutError, PendingRollbackError))
     return lost or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
 
 
@@ -326,6 +328,8 @@ def open_database(
     """
     import sqlalchemy
 
+    # Of a lost connection `patiently` tells in one line what Optuna would show as a traceback.
+    logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)
     options = {"pool_pre_ping": True, "connect_args": dict(CONNECT) if "+psycopg" in normalise(url) else {}}
     try:
         engine = sqlalchemy.create_engine(normalise(url), **options)
