@@ -12,6 +12,7 @@ import pandas as pd
 from automl_pheno.errors import StudyError
 from automl_pheno.files import write_text
 from automl_pheno.study.run_folder import JOURNAL
+from automl_pheno.study.storage.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -138,9 +139,7 @@ def _study(trials: list[FrozenTrial], values: list[float], direction: Direction)
     """Return a study in memory of these trials with these values."""
     import optuna
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_optuna():
         study = optuna.create_study(direction=direction)
         study.add_trials(
             [
@@ -148,6 +147,4 @@ def _study(trials: list[FrozenTrial], values: list[float], direction: Direction)
                 for trial, value in zip(trials, values, strict=True)
             ]
         )
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     return study

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from study_wait import wait_for
 
 from automl_pheno.errors import OutputError, StudyError, TrainingError
 from automl_pheno.space.load import parse_space
@@ -465,14 +466,6 @@ def test_a_nanny_says_whether_its_process_died_of_memory(monkeypatch, limit, of_
 
 
 # -- real slots ------------------------------------------------------------------------------------------------------
-
-
-def wait_for(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return result
 
 
 @pytest.fixture

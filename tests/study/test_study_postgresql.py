@@ -13,6 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 import study_postgresql
+from study_wait import wait_for
 
 from automl_pheno.cli import main
 from automl_pheno.errors import StudyError
@@ -66,14 +67,6 @@ def start(tmp_path, url):
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def wait_for(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return result
 
 
 def finish(process, seconds=120):

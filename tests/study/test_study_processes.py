@@ -6,16 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from study_wait import wait_for
 
 from automl_pheno.study.records import read_records
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="slots are POSIX processes")
+
+within_40_s = partial(wait_for, seconds=40.0)
 
 
 @pytest.fixture
@@ -41,14 +44,6 @@ def start(tmp_path):
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def wait_for(condition, seconds=40.0):
-    end = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return result
 
 
 def finish(process):
@@ -78,7 +73,7 @@ def assert_exact(run, trials):
 def test_a_killed_worker_loses_nothing(start, tmp_path):
     run = tmp_path / "run"
     process = start(6, sleep=0.15)
-    mark = wait_for(lambda: [mark for mark in (run / "marks").glob("toy-1.*") if mark.read_text()])[0]
+    mark = within_40_s(lambda: [mark for mark in (run / "marks").glob("toy-1.*") if mark.read_text()])[0]
     os.kill(int(mark.read_text()), signal.SIGKILL)
     code, output = finish(process)
     assert code == 0, output
@@ -87,20 +82,20 @@ def test_a_killed_worker_loses_nothing(start, tmp_path):
     retried = [record for record in networks(run) if record.retries]
     assert [record.retries for record in retried] == [(1,)]
     assert "toy-1: its process died; it is put back" in output
-    wait_for(lambda: not running_slots(run), 10)
+    wait_for(lambda: not running_slots(run), seconds=10)
 
 
 def test_a_killed_supervisor_takes_its_slots_along_and_resumes_exactly(start, tmp_path):
     run = tmp_path / "run"
     process = start(6, sleep=0.2)
-    wait_for(lambda: len(networks(run)) >= 2 and running_slots(run))
+    within_40_s(lambda: len(networks(run)) >= 2 and running_slots(run))
     process.send_signal(signal.SIGSTOP)  # it must not end before the rival has tried
     code, output = finish(start(6))
     assert code == 2
     assert f"another search is running here (process {process.pid})" in output
     process.kill()
     process.wait()
-    wait_for(lambda: not running_slots(run), 10)
+    wait_for(lambda: not running_slots(run), seconds=10)
     before = networks(run)
     with (run / "journal.log").open("ab") as file:
         file.write(b'{"op_code": 6, "wor')
@@ -115,15 +110,15 @@ def test_a_killed_supervisor_takes_its_slots_along_and_resumes_exactly(start, tm
 def test_ctrl_c_ends_cleanly_and_resumes_exactly(start, tmp_path):
     run = tmp_path / "run"
     process = start(6, sleep=0.5)
-    wait_for(lambda: networks(run))
+    within_40_s(lambda: networks(run))
     marks = set((run / "marks").glob("toy-*"))
-    wait_for(lambda: set((run / "marks").glob("toy-*")) - marks)  # a trial has just begun
+    within_40_s(lambda: set((run / "marks").glob("toy-*")) - marks)  # a trial has just begun
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
     assert code == 0, output
     assert output.splitlines()[-1] == "interrupted"
     assert 1 <= len(networks(run)) < 6
-    wait_for(lambda: not running_slots(run), 10)
+    wait_for(lambda: not running_slots(run), seconds=10)
     code, output = finish(start(6, sleep=0.05))
     assert code == 0, output
     assert_exact(run, 6)

@@ -27,6 +27,7 @@ from automl_pheno.study.storage.journal import REASON, make_repeat
 from automl_pheno.study.storage.leases import PREFIX
 from automl_pheno.study.storage.marks import BASELINE, RECORD, TEST, state_of
 from automl_pheno.study.storage.opening import IDENTITY_KEY, SPLIT_FILE, STARTS, STORAGE, UID
+from automl_pheno.study.storage.quiet import quiet_optuna
 
 _OWN = "automl_pheno:"
 _OF_THE_PLACE = (PREFIX, UID, STARTS)
@@ -304,9 +305,5 @@ def _to_run(content: _Content, path: Path, name: str) -> int:
 
 
 def _create(storage: BaseStorage, name: str, direction: StudyDirection) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_optuna():
         return optuna.create_study(storage=storage, study_name=name, direction=direction)
-    finally:
-        optuna.logging.set_verbosity(verbosity)

@@ -15,6 +15,7 @@ from automl_pheno.errors import StudyError
 from automl_pheno.files import writing
 from automl_pheno.study.records import TrialRecord
 from automl_pheno.study.storage.backend import open_journal
+from automl_pheno.study.storage.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -51,10 +52,8 @@ def open_study(
     repair_journal(path)
     # The lock of a killed process would make Optuna wait for 30 s; the run's own lock says that nobody else writes.
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        with writing(path):
+        with quiet_optuna(), writing(path):
             storage = open_journal(path)
             return optuna.create_study(
                 storage=storage,
@@ -67,8 +66,6 @@ def open_study(
     except (ValueError, KeyError) as error:
         msg = f"{path}: the journal is damaged ({error}); move it away to start the search anew"
         raise StudyError(msg) from error
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def repair_journal(path: Path) -> bool:

@@ -19,6 +19,7 @@ from automl_pheno.study.storage.address import redact
 from automl_pheno.study.storage.database import PATIENCE, SharedStorage, StudyRow, open_database
 from automl_pheno.study.storage.journal import Direction
 from automl_pheno.study.storage.leases import new_supervisor
+from automl_pheno.study.storage.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -179,12 +180,8 @@ def _enter(
 
 
 def _make_study(storage: SharedStorage, name: str, direction: Direction, shown: str) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_optuna():
         study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     found = study.direction.name.lower()
     if found != direction:
         msg = f"the study {name!r} of {shown} is to {found} its value, but the metric is to be {direction}d"
