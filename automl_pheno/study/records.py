@@ -100,7 +100,10 @@ class TrialRecord:
     def to_line(self) -> str:
         """Return one line of JSON, ending with a newline; numbers that are not finite become null."""
         data = {item.name: getattr(self, item.name) for item in fields(self)}
-        return json.dumps(finite(data), allow_nan=False, ensure_ascii=False) + "\n"
+        try:
+            return json.dumps(data, allow_nan=False, ensure_ascii=False) + "\n"
+        except (TypeError, ValueError):
+            return json.dumps(finite(data), allow_nan=False, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> TrialRecord:

@@ -43,7 +43,7 @@ LOGS = "logs"
 LOCK = "run.lock"
 _SHOWN_DIFFERENCES = 12
 
-LEADERBOARD_EVERY = 2.0
+LEADERBOARD_EVERY = 5.0
 """Seconds between two leaderboards at least."""
 
 LEADERBOARD_SHARE = 0.02

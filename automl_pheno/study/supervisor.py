@@ -206,7 +206,7 @@ class Supervisor:
             config = with_smaller_batch(config, int(attributes[BATCH_DIVISOR]))
         task: dict[str, Any] = {
             "candidate": self._candidate(name="network", config=config),
-            "params": dict(trial.params),
+            "params": dict(frozen.params),
         }
         if BUDGET in attributes:
             task["budget"] = int(attributes[BUDGET])

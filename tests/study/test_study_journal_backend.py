@@ -17,9 +17,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from automl_pheno.study.records import TrialRecord
-from automl_pheno.study.run_folder import LEADERBOARD, TRIALS, RunFolder
+from automl_pheno.study.run_folder import LEADERBOARD, LEADERBOARD_EVERY, TRIALS, RunFolder
 from automl_pheno.study.storage import backend as module
-from automl_pheno.study.storage import view
+from automl_pheno.study.storage import index, view
 from automl_pheno.study.storage.backend import FewWrites, RunJournal, open_journal
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import open_study
@@ -228,7 +228,7 @@ def test_a_damaged_line_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_what_is_at_hand_is_what_is_chosen_of_all(tmp_path, monkeypatch, direction):
-    for place in (view, module):
+    for place in (view, index):
         monkeypatch.setattr(place, "FIRST", 2)
         monkeypatch.setattr(place, "BEST", 5)
         monkeypatch.setattr(place, "LATEST", 20)
@@ -280,7 +280,7 @@ def test_a_short_study_proposes_and_prunes_as_if_it_were_seen_whole(tmp_path, pr
 
 
 def test_the_sampler_of_a_long_study_gets_no_more_than_is_chosen(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LATEST", 20)
+    monkeypatch.setattr(index, "LATEST", 20)
     asked = []
 
     class Spy(optuna.samplers.RandomSampler):
@@ -319,7 +319,7 @@ def test_the_leaderboard_follows_the_records_now_and_then_and_when_it_must(tmp_p
         append(number)
     assert rows() == 1
     assert (tmp_path / TRIALS).read_text().count("\n") == 5
-    clock[0] += 2.1
+    clock[0] += LEADERBOARD_EVERY + 0.1
     folder.keep_up(now=False)
     assert rows() == 5
     append(5)

@@ -91,11 +91,11 @@ class Arrivals:
         """Whether a worker has come that has not answered yet."""
         return bool(set(self.slots) - self._ready - set(self.refused) - self._dropped)
 
-    def look(self, *, force: bool = False) -> None:
-        """Ask the scheduler who is there, unless that was a moment ago; greet who came."""
+    def look(self, *, force: bool = False) -> bool:
+        """Ask the scheduler who is there and greet who came; False if that was a moment ago."""
         now = time.monotonic()
         if not force and now - self._looked < max(LOOK_EVERY, len(self.slots) / 100):
-            return
+            return False
         identity = self._client.sync(self._client.scheduler.identity)
         self._looked = time.monotonic()
         self.slots = {
@@ -110,6 +110,7 @@ class Arrivals:
         self.refused = {address: why for address, why in self.refused.items() if address in self.slots}
         for address in set(self.slots) - self._greeted:
             self._greet(address)
+        return True
 
     def soon(self) -> None:
         """Make the next look happen at once."""

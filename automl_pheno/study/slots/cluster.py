@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -18,9 +19,8 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.subprocess import SubprocessWorker
 
 from automl_pheno.errors import OutputError, StudyError
+from automl_pheno.study.slots.lines import HOST
 from automl_pheno.study.slots.machine import Machine, slot_environment
-
-HOST = "127.0.0.1"
 
 MAX_FAILED_STARTS = 5
 """A slot that ends so often in a row before its worker came is broken, and so is what it starts from."""
@@ -96,11 +96,9 @@ class _CalmScheduler(Scheduler):  # type: ignore[misc] # distributed is publishe
 class SlotCluster(SpecCluster):  # type: ignore[misc] # distributed is published without types
     """A scheduler in this process and one `SlotProcess` a slot."""
 
-    def __init__(self, slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int) -> None:
+    def __init__(self, slots: int, make_spec: Callable[[int], dict[str, Any]], logs: Path) -> None:
         self._slots = slots
-        self._make_spec = partial(
-            _slot_spec, slots=slots, machine=machine, backend=backend, logs=logs, slots_per_gpu=slots_per_gpu
-        )
+        self._make_spec = make_spec
         self._generation = 0
         self._logs = logs
         self._have_come: set[str] = set()
@@ -172,7 +170,9 @@ def _tail(log: Path) -> str:
     return "\n".join(f"  {line}" for line in lines[-SHOWN_LINES:]) or "  (nothing)"
 
 
-def start_cluster(slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int = 1) -> SlotCluster:
+def start_cluster(
+    slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int, environment: Mapping[str, str]
+) -> SlotCluster:
     """Start a scheduler in this process and `slots` workers on this machine, all bound to 127.0.0.1.
 
     Parameters
@@ -187,6 +187,8 @@ def start_cluster(slots: int, machine: Machine, backend: str, logs: Path, slots_
         Existing folder for one log file a slot.
     slots_per_gpu
         Slots that share a GPU, each with its part of the memory.
+    environment
+        Variables for all workers, see `lines.listen`.
 
     Raises
     ------
@@ -197,12 +199,17 @@ def start_cluster(slots: int, machine: Machine, backend: str, logs: Path, slots_
         msg = "workers as processes need Linux or macOS; use workers: 0 here"
         raise StudyError(msg)
     with dask.config.set(SETTINGS):
-        return SlotCluster(slots, machine, backend, logs, slots_per_gpu)
+        make_spec = partial(
+            _slot_spec, slots=slots, machine=machine, backend=backend, logs=logs, slots_per_gpu=slots_per_gpu,
+            environment=environment,
+        )  # fmt: skip
+        return SlotCluster(slots, make_spec, logs)
 
 
 def _slot_spec(
-    slot: int, *, slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int
-) -> dict[str, Any]:
+    slot: int, *, slots: int, machine: Machine, backend: str, logs: Path, slots_per_gpu: int,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:  # fmt: skip
     env = slot_environment(slot, slots, machine, backend, slots_per_gpu)
     # Dask sets the thread variables of a worker itself, from its configuration, so they are written there too.
     settings = {**SETTINGS, "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": "65536", **env}}
@@ -211,7 +218,8 @@ def _slot_spec(
     return {
         "cls": SlotProcess,
         "options": {
-            "env": {**env, "DASK_INTERNAL_INHERIT_CONFIG": inherited},
+            # What is secret stays out of "worker_kwargs", which anybody may read on the command line.
+            "env": {**env, **environment, "DASK_INTERNAL_INHERIT_CONFIG": inherited},
             "log": str(logs / f"slot-{slot}.log"),
             "worker_kwargs": {
                 "host": HOST,
@@ -220,6 +228,7 @@ def _slot_spec(
                 "dashboard": False,
                 "dashboard_address": f"{HOST}:0",
                 "env": env,
+                "preload": ["automl_pheno.study.slots.line"],
                 "preload_nanny": ["automl_pheno.study.slots.nanny"],
                 "death_timeout": 60,
                 "local_directory": str(logs),

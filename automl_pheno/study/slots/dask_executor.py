@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 
@@ -14,8 +15,11 @@ from automl_pheno.errors import StudyError
 from automl_pheno.study.slots.cluster import start_cluster
 from automl_pheno.study.slots.config import ClusterConfig
 from automl_pheno.study.slots.dispatch import DaskExecutor
+from automl_pheno.study.slots.graph import GraphWire
+from automl_pheno.study.slots.lines import LineWire, listen
 from automl_pheno.study.slots.machine import Machine
 from automl_pheno.study.slots.supply import Say, Supply, silent
+from automl_pheno.study.slots.wires import Inbox
 
 
 @contextlib.contextmanager
@@ -25,10 +29,12 @@ def local_executor(
     """Start `slots` workers on this machine for the time of the block; see `start_cluster`."""
     logs.mkdir(parents=True, exist_ok=True)
     with _log_to(logs / "scheduler.log"):
-        cluster = start_cluster(slots, machine, backend, logs, slots_per_gpu)
+        listener, environment = listen()
+        cluster = start_cluster(slots, machine, backend, logs, slots_per_gpu, environment)
         try:
-            client = Client(cluster, set_as_default=False)
-            executor = DaskExecutor(client, cluster=cluster, slots=slots)
+            client, inbox = Client(cluster, set_as_default=False), Inbox()
+            wire = LineWire(inbox, listener, environment)
+            executor = DaskExecutor(client, wire, inbox, cluster=cluster, slots=slots)
         except BaseException:
             cluster.close(timeout=10)
             raise
@@ -70,7 +76,7 @@ def remote_executor(address: str, run: Path, backend: str, logs: Path, say: Say 
             msg = f"scheduler: no Dask scheduler answers at {address!r} ({error})"
             raise StudyError(msg) from error
         with _supplied(client, run, backend, say) as supply:
-            executor = DaskExecutor(client, cluster=None, slots=None, supply=supply, say=say)
+            executor = _by_graph(client, cluster=None, slots=None, supply=supply, say=say)
             try:
                 executor.wait_for_slot()
                 yield executor
@@ -89,12 +95,17 @@ def job_executor(
     with _log_to(logs / "scheduler.log"), start_jobs(config, backend, logs, say) as jobs:
         client = Client(jobs.cluster, set_as_default=False)
         with _supplied(client, run, backend, say) as supply:
-            executor = DaskExecutor(client, cluster=jobs, slots=config.max_jobs, supply=supply, elastic=jobs, say=say)
+            executor = _by_graph(client, cluster=jobs, slots=config.max_jobs, supply=supply, elastic=jobs, say=say)
             try:
                 executor.wait_for_slot(None)
                 yield executor
             finally:
                 executor.close()
+
+
+def _by_graph(client: Client, **options: Any) -> DaskExecutor:
+    inbox = Inbox()
+    return DaskExecutor(client, GraphWire(client, inbox), inbox, **options)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Client, Future
+from distributed import Client
 from distributed.scheduler import KilledWorker
 
 from automl_pheno.errors import StudyError
@@ -19,10 +19,9 @@ from automl_pheno.study.slots.arrivals import LOOK_EVERY, Arrivals, Loss
 from automl_pheno.study.slots.deaths import WAIT, Deaths
 from automl_pheno.study.slots.deployment import Deployment, Elastic
 from automl_pheno.study.slots.executor import Finished, OnReport, Outcome, Reported, Task
-from automl_pheno.study.slots.nodes import run_on_node, stop_task
 from automl_pheno.study.slots.supply import Say, Supply, silent
 from automl_pheno.study.slots.symptoms import GONE, MEMORY
-from automl_pheno.study.slots.worker import TOPIC
+from automl_pheno.study.slots.wires import Inbox, Wire
 
 VANISHED_AFTER = 10.0
 """Seconds after which a task is lost whose worker the scheduler does not know."""
@@ -45,7 +44,6 @@ class _Flight:
 
     task: Task
     address: str
-    future: Future | None = None
     since: float = 0.0
     seen: float = 0.0
     missing: float | None = None
@@ -59,6 +57,8 @@ class DaskExecutor:
     def __init__(
         self,
         client: Client,
+        wire: Wire,
+        inbox: Inbox,
         *,
         cluster: Deployment | None,
         slots: int | None,
@@ -67,20 +67,20 @@ class DaskExecutor:
         say: Say = silent,
     ) -> None:
         self._client = client
+        self._wire = wire
+        self._events = inbox
         self._cluster = cluster
         self._wanted = slots
         self._supply = supply
         self._elastic = elastic
-        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._flights: dict[str, _Flight] = {}
-        self._told: dict[str, Future] = {}
         self._over: list[Finished] = []
         self._ended: dict[str, str] = {}
         self._deaths = Deaths()
         self._failing: float | None = None
         self._comm: Any = None
         self._expected: int | None = None
-        self._workers = Arrivals(client, supply, say, lambda: self._events.put(("news", None)))
+        self._workers = Arrivals(client, supply, say, lambda: inbox.put("news", None))
         self._subscribe()
         self._look(force=True)
 
@@ -98,7 +98,7 @@ class DaskExecutor:
             None came in `timeout` seconds, or none that came can be used.
         """
         started = time.monotonic()
-        while not self._workers.usable():
+        while not self._free():
             if self._workers.refused and not self._workers.greeting:
                 raise StudyError("\n".join(sorted(set(self._workers.refused.values()))))
             if timeout is not None and time.monotonic() - started > timeout:
@@ -106,7 +106,7 @@ class DaskExecutor:
                 raise StudyError(msg)
             if self._elastic is not None and time.monotonic() - started > 30.0:
                 self._workers.say_once(self._elastic.waiting())
-            time.sleep(0.05)
+            self._events.pump(0.05)
             self._look(force=self._elastic is None)
 
     def free(self) -> int:
@@ -130,9 +130,9 @@ class DaskExecutor:
 
         def prepare() -> None:
             try:
-                self._events.put(("prepared", (name, supply.prepare(address, task))))
+                self._events.put("prepared", (name, supply.prepare(address, task)))
             except Exception as error:  # noqa: BLE001 - whatever it was, this worker cannot have the task
-                self._events.put(("unprepared", (name, f"{type(error).__name__}: {error}")))
+                self._events.put("unprepared", (name, f"{type(error).__name__}: {error}"))
 
         threading.Thread(target=prepare, name="supply", daemon=True).start()
 
@@ -143,7 +143,7 @@ class DaskExecutor:
         while True:
             wait = 0.0 if finished else max(0.0, min(end - time.monotonic(), LOOK_EVERY))
             try:
-                what, content = self._events.get(timeout=wait) if wait else self._events.get_nowait()
+                what, content = self._events.get(wait)
             except queue.Empty:
                 self._look()
                 finished += [*self._collect_vanished(), *self._buried()]
@@ -163,12 +163,7 @@ class DaskExecutor:
         """Tell the worker that the task's next report is its last."""
         flight = self._flights.get(task)
         if flight is not None and flight.address in self._workers.slots:
-            self._client.loop.add_callback(self._tell_to_stop, task, flight.address)
-
-    async def _tell_to_stop(self, task: str, address: str) -> None:
-        # In the client's own thread: a worker that hangs does not answer, and the search must not wait for it.
-        with contextlib.suppress(Exception):  # it died a moment ago: `poll` will say so
-            await self._client._run(stop_task, task, workers=[address], wait=False, on_error="ignore")
+            self._wire.stop(task, flight.address)
 
     def kill(self, task: str) -> None:
         """Restart the worker of a task; without a nanny the worker is given up, and the task with it."""
@@ -198,10 +193,7 @@ class DaskExecutor:
 
     def close(self) -> None:
         """End the client, and the workers if they are ours."""
-        for flight in self._flights.values():
-            with contextlib.suppress(Exception):
-                if flight.future is not None:
-                    flight.future.cancel()
+        self._wire.close()
         if self._supply is not None:
             self._supply.close()
         with contextlib.suppress(Exception):
@@ -210,6 +202,7 @@ class DaskExecutor:
         if self._cluster is not None:
             with contextlib.suppress(Exception):
                 self._cluster.close(timeout=10)
+        self._events.close()
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -239,36 +232,27 @@ class DaskExecutor:
             on_report(Reported(task=name, step=step, value=value, slot=content["slot"]))
         if (outcome := content.get("outcome")) is None:
             return True, []
-        if flight.future is not None:
-            self._told[name] = flight.future  # until Dask knows, too: to let go of a running task is to cancel it
+        self._wire.told(name)
         return True, [self._came(name, json.loads(outcome))]
 
     def _send(self, name: str, task: Task) -> None:
-        flight = self._flights[name]
         try:
-            flight.future = self._client.submit(
-                run_on_node, task, key=f"{name}-{time.monotonic_ns()}", pure=False, workers=[flight.address], retries=0
-            )
+            self._wire.send(name, task, self._flights[name].address)
         except (OSError, RuntimeError, ValueError) as error:  # the connection is being made anew
-            self._over.append(self._end(name, f"the connection to the scheduler broke ({error})", GONE))
-            return
-        flight.future.add_done_callback(lambda _: self._events.put(("done", name)))
+            self._over.append(self._end(name, f"the connection to the worker broke ({error})", GONE))
 
     def _collect(self, name: str) -> list[Finished]:
-        if self._told.pop(name, None) is not None:
-            return []
-        flight = self._flights.get(name)
-        if flight is None or flight.future is None:
-            return []
         try:
-            outcome = flight.future.result(timeout=60)
+            outcome = self._wire.collect(name)
         except KilledWorker:
-            return self._lost(name, Loss(reason="its process died", blamed=True))
+            return self._lost(name, Loss(reason="its process died", blamed=True)) if name in self._flights else []
         except CancelledError as error:  # Dask cancels all when it has to connect anew
-            return [self._end(name, f"the connection to the scheduler broke ({error})", GONE)]
+            reason, fault = f"the connection to the scheduler broke ({error})", GONE
         except Exception as error:  # noqa: BLE001 - whatever Dask says, the trial has no result
-            return [self._end(name, f"no result came back: {type(error).__name__}: {error}")]
-        return [self._came(name, outcome)]
+            reason, fault = f"no result came back: {type(error).__name__}: {error}", ""
+        else:
+            return [] if outcome is None or name not in self._flights else [self._came(name, outcome)]
+        return [self._end(name, reason, fault)] if name in self._flights else []
 
     def _came(self, name: str, outcome: Outcome) -> Finished:
         address = self._forget(name).address
@@ -333,9 +317,7 @@ class DaskExecutor:
 
     def _end(self, name: str, reason: str, fault: str = "") -> Finished:
         flight = self._forget(name)
-        if flight.future is not None:
-            with contextlib.suppress(Exception):
-                flight.future.cancel()
+        self._wire.drop(name, flight.address)
         self._workers.soon()
         return Finished(task=name, outcome={"state": "lost", "reason": reason, **({"fault": fault} if fault else {})})
 
@@ -348,12 +330,14 @@ class DaskExecutor:
 
     def _free(self) -> list[str]:
         busy = {flight.address for flight in self._flights.values()}
-        return [address for address in self._workers.usable() if address not in busy]
+        return [address for address in self._workers.usable() if address not in busy and self._wire.reaches(address)]
 
     def _look(self, *, force: bool = False) -> None:
         try:
             self._check_connection()
-            self._workers.look(force=force)
+            if not self._workers.look(force=force):
+                return
+            self._events.pump()
             self._failing = None
         except (OSError, TimeoutError, ValueError, RuntimeError, AttributeError) as error:
             if isinstance(error, StudyError):
@@ -383,13 +367,13 @@ class DaskExecutor:
     def _subscribe(self) -> None:
         # Dask forgets subscriptions when it connects anew.
         self._comm = self._client.scheduler_comm
-        self._client.subscribe_topic(TOPIC, lambda event: self._events.put(("report", event)))
+        self._wire.open()
         self._client.subscribe_topic("all", self._on_scheduler)
         self._deaths.subscribe(self._client)
 
     def _on_scheduler(self, event: tuple[float, Any]) -> None:
         content = event[1]
         if isinstance(content, dict) and content.get("action") == "remove-worker":
-            self._events.put(("removed", content["worker"]))
+            self._events.put("removed", content["worker"])
         elif isinstance(content, dict) and content.get("action") == "add-worker":
             self._workers.soon()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -19,7 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from automl_pheno.errors import StudyError
-from automl_pheno.study.slots.worker import run_on_dask, stop_task
+from automl_pheno.study.slots.reports import Reports
+from automl_pheno.study.slots.worker import perform, slot_name
+
+TOPIC = "automl-pheno"
+"""Of the events that reports travel as."""
 
 CACHE = "AUTOML_PHENO_CACHE"
 """Environment variable of a worker: folder for the files that are sent to it; left out, one below the temporary."""
@@ -35,6 +40,7 @@ DISTRIBUTIONS = {
 # More than one thread a worker, or two studies on one scheduler: one trial at a time all the same.
 _turn = threading.Lock()
 _folders: dict[str, Path] = {}
+_stopped: set[str] = set()
 
 
 # -- what it is ------------------------------------------------------------------------------------------------------
@@ -222,7 +228,7 @@ def run_on_node(task: dict[str, Any]) -> dict[str, Any]:
     """
     with _turn:
         if "files" not in task:
-            return run_on_dask(task, tell=True)
+            return _run(task, tell=True)
         task = dict(task)
         files, keep, sealed = task.pop("files"), task.pop("keep"), task.pop("sealed")
         once = task.pop("once")
@@ -233,7 +239,7 @@ def run_on_node(task: dict[str, Any]) -> dict[str, Any]:
         for name, digest in files.items():
             _link(_place(name, digest), folder / name)
         try:
-            outcome = run_on_dask({**task, "run": str(folder)}, tell=False)
+            outcome = _run({**task, "run": str(folder)}, tell=False)
             outcome["files"] = {
                 file.relative_to(folder).as_posix(): file.read_bytes()
                 for kept in keep
@@ -247,6 +253,42 @@ def run_on_node(task: dict[str, Any]) -> dict[str, Any]:
             for name in sealed:
                 (folder / name).unlink(missing_ok=True)
             forget({name: files[name] for name in once})
+
+
+async def stop_task(name: str) -> None:
+    """Make the next report of the task `name` in this process its last."""
+    # A coroutine, because Dask sends only coroutines to a worker without waiting for the answer.
+    _stopped.add(name)
+
+
+def _run(task: dict[str, Any], *, tell: bool) -> dict[str, Any]:
+    """Run a task as one of Dask's; reports travel as events of the topic `TOPIC`, with `tell` the outcome too.
+
+    It is returned in any case: an event may be lost with a connection, but fetching a result costs more than an event.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    name, key = str(task["id"]), worker.get_current_task()
+    reports = Reports(lambda content: worker.log_event(TOPIC, content), worker.loop, task=name, slot=slot_name())
+    told = ""
+    try:
+        outcome = perform(
+            task, reports, lambda: name in _stopped or not _is_wanted(worker, key), worker.memory_manager.memory_limit
+        )
+        if tell:
+            with contextlib.suppress(TypeError):  # not plain data: it is fetched then
+                told = json.dumps(outcome)
+        return outcome
+    finally:
+        reports.send(told)
+        _stopped.discard(name)
+
+
+def _is_wanted(worker: Any, key: str) -> bool:
+    """Return whether a supervisor still waits for this task; Dask marks it once that has gone or was cut off."""
+    state = worker.state.tasks.get(key)
+    return state is not None and state.state != "cancelled"
 
 
 def _folder(run: str, digest: str) -> Path:
@@ -263,9 +305,3 @@ def _link(file: Path, link: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(file)
-
-
-__all__ = [
-    "CACHE", "cache_folder", "forget", "greet", "hash_file", "installed", "missing", "receive", "run_on_node",
-    "stop_task",
-]  # fmt: skip

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
-import json
 import os
 import socket
 import sys
@@ -19,7 +17,6 @@ from automl_pheno.study.slots.device import device_name, planned_device
 from automl_pheno.study.slots.reports import Reports
 from automl_pheno.study.slots.symptoms import FRESH_PROCESS, fault_of
 
-TOPIC = "automl-pheno"
 EVALUATE = "automl_pheno.study.evaluate:evaluate"
 REFIT = "automl_pheno.study.evaluate:refit"
 
@@ -34,9 +31,10 @@ LEAST_GROWTH = 0.25 * 2**30
 Report = Callable[[int, float], bool]
 """``report(step, value) -> stop?``"""
 
-_stopped: set[str] = set()
 _rss_after_first: dict[bool, int] = {}
 """Whether Keras is loaded -> memory after the first task since then; a baseline needs no Keras."""
+_settled: set[bool] = set()
+"""Whether Keras was loaded when what is alive in this process was taken out of the garbage collector's sight."""
 
 
 def run_task(task: dict[str, Any], report: Report, memory: int | None = None) -> dict[str, Any]:
@@ -105,46 +103,37 @@ def _failed(error: Exception) -> dict[str, Any]:
     return outcome
 
 
-def run_on_dask(task: dict[str, Any], *, tell: bool) -> dict[str, Any]:
-    """Run a task inside a Dask worker; reports travel as events of the topic `TOPIC`, with `tell` the outcome too.
+def perform(
+    task: dict[str, Any], reports: Reports, is_stopped: Callable[[], bool], memory: int | None
+) -> dict[str, Any]:
+    """Run a task in a process that does nothing else and send its reports; its outcome is for the caller to send.
 
-    It is returned in any case: an event may be lost with a connection, but fetching a result costs more than an event.
+    Parameters
+    ----------
+    task, memory
+        See `run_task`.
+    reports
+        Of this task.
+    is_stopped
+        Asked at each report: whether it is to be the last.
     """
-    from distributed import get_worker
-
-    worker = get_worker()
-    name, key = str(task["id"]), worker.get_current_task()
-    slot = f"{socket.gethostname()}:{os.getpid()} {planned_device()}".rstrip()
-
-    reports = Reports(worker, TOPIC, task=name, slot=slot)
 
     def report(step: int, value: float) -> bool:
         reports.add(step, value)
-        return name in _stopped or not _is_wanted(worker, key)
+        return is_stopped()
 
     report(0, float("nan"))
-    told = ""
-    try:
-        outcome = run_task(task, report, worker.memory_manager.memory_limit)
-        if tell:
-            with contextlib.suppress(TypeError):  # not plain data: it is fetched then
-                told = json.dumps(outcome)
-        return outcome
-    finally:
-        reports.send(told)
-        _stopped.discard(name)
+    outcome = run_task(task, report, memory)
+    if (loaded := "keras" in sys.modules) not in _settled:
+        # Modules and their objects stay: 0.2 s of each later collection, one after every trial, would go into them.
+        _settled.add(loaded)
+        gc.freeze()
+    return outcome
 
 
-async def stop_task(name: str) -> None:
-    """Make the next report of the task `name` in this process return True."""
-    # A coroutine, because Dask sends only coroutines to a worker without waiting for the answer.
-    _stopped.add(name)
-
-
-def _is_wanted(worker: Any, key: str) -> bool:
-    """Return whether a supervisor still waits for this task; Dask marks it once that has gone or was cut off."""
-    state = worker.state.tasks.get(key)
-    return state is not None and state.state != "cancelled"
+def slot_name() -> str:
+    """Return ``host:pid`` of this process and the GPU that it was given."""
+    return f"{socket.gethostname()}:{os.getpid()} {planned_device()}".rstrip()
 
 
 def _resolve(function: str) -> Callable[[dict[str, Any], Report], dict[str, Any]]:

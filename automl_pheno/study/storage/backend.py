@@ -6,7 +6,7 @@ write (under the same lock) is heard. Three things are done differently here:
 - What concerns only a trial in flight (parameters, reports, attributes) is written together with the next operation
   that others depend on (a trial made or ended), or by `FewWrites.flush`. A process killed in between loses what it knew
   of trials in flight, which are put back anyway.
-- `RunJournal` keeps the unfinished trials, and the finished ones that a sampler looks at, at hand.
+- `Index` keeps the unfinished trials, and the finished ones that a sampler looks at, at hand.
 - `compact` rewrites a long journal with one operation a trial.
 """
 
@@ -18,28 +18,29 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 from optuna.storages.journal._file import get_lock_file
 from optuna.storages.journal._storage import JournalOperation as Op
-from optuna.storages.journal._storage import JournalStorageReplayResult
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.files import replacing
-from automl_pheno.study.storage.view import BEST, FIRST, LATEST
+from automl_pheno.study.storage.index import Index
 
 OF_ONE_TRIAL = frozenset(
     (Op.SET_TRIAL_PARAM, Op.SET_TRIAL_INTERMEDIATE_VALUE, Op.SET_TRIAL_USER_ATTR, Op.SET_TRIAL_SYSTEM_ATTR)
 )
 """Operations on a trial in flight: whoever reads or writes the journal meanwhile comes to the same with them later."""
+
+PLAIN = frozenset((Op.SET_TRIAL_PARAM, Op.SET_TRIAL_INTERMEDIATE_VALUE))
+"""Operations that JSON leaves as they are."""
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at what others wrote."""
@@ -47,6 +48,8 @@ COMPACT_FROM = 20_000
 """Operations of a journal that is worth rewriting."""
 COMPACT_GAIN = 4
 """So many times fewer operations must come of it."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class FewWrites(BaseJournalBackend):
@@ -97,14 +100,16 @@ class FewWrites(BaseJournalBackend):
         OSError
             They cannot be written; the file is as it was.
         """
-        lines = [json.dumps(log, separators=(",", ":")) for log in logs]
+        lines = [_encode(log) for log in logs]
         with self._mutex:
             if all(log["op_code"] in OF_ONE_TRIAL for log in logs):
                 self._unwritten += lines
             else:
                 self._write(lines)
                 self._unsynced_trial |= any(log["op_code"] == Op.CREATE_TRIAL for log in logs)
-            self._unread += [json.loads(line) for line in lines]
+            self._unread += [
+                log if log["op_code"] in PLAIN else json.loads(line) for log, line in zip(logs, lines, strict=True)
+            ]
 
     def flush(self) -> None:
         """Write what waits and see all that was written onto the disk.
@@ -167,7 +172,7 @@ class RunJournal(JournalStorage):
     def __init__(self, backend: FewWrites) -> None:
         super().__init__(_Nothing())
         self._backend: FewWrites = backend
-        self._replay_result: _Replay = _Replay(self._worker_id_prefix)
+        self._replay_result: Index = Index(self._worker_id_prefix)
         self._sync_with_backend()
 
     def get_all_trials(
@@ -192,6 +197,16 @@ class RunJournal(JournalStorage):
             self._sync_with_backend()
             return len(self._replay_result._study_id_to_trial_ids[study_id])
 
+    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Do what Optuna's ``set_trial_user_attr`` does, for several at once."""
+        with self._thread_lock:
+            trial = {"worker_id": self._replay_result.worker_id, "trial_id": trial_id}
+            self._backend.append_logs([
+                {"op_code": Op.SET_TRIAL_USER_ATTR, **trial, "user_attr": {key: value}}
+                for key, value in attributes.items()
+            ])  # fmt: skip
+            self._sync_with_backend()
+
     def worth_a_look(self, study_id: int) -> list[FrozenTrial]:
         """Return the trials that a sampler or pruner should know, by number.
 
@@ -199,10 +214,7 @@ class RunJournal(JournalStorage):
         """
         with self._thread_lock:
             self._sync_with_backend()
-            replay = self._replay_result
-            if len(replay._study_id_to_trial_ids[study_id]) - len(replay.open[study_id]) <= LATEST:
-                return replay.get_all_trials(study_id, None)
-            return replay.chosen(study_id)
+            return self._replay_result.chosen(study_id)
 
     def flush(self) -> None:
         """See `FewWrites`."""
@@ -253,99 +265,6 @@ class _Nothing(BaseJournalBackend):
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-class _Replay(JournalStorageReplayResult):
-    """What the journal comes to, with an index of what is open and what a sampler looks at."""
-
-    def __init__(self, worker_id_prefix: str) -> None:
-        super().__init__(worker_id_prefix)
-        self.open: dict[int, dict[int, None]] = {}
-        self._first: dict[int, list[FrozenTrial]] = {}
-        self._best: dict[int, list[tuple[float, int, FrozenTrial]]] = {}
-        self._latest: dict[int, deque[FrozenTrial]] = {}
-        self._distributions: dict[str, BaseDistribution] = {}
-        self._merged: dict[int, list[FrozenTrial]] = {}
-
-    def unfinished(self, study_id: int) -> list[FrozenTrial]:
-        """Return the trials that wait or run, by number."""
-        return [self._trials[trial_id] for trial_id in self.open[study_id]]
-
-    def chosen(self, study_id: int) -> list[FrozenTrial]:
-        """See `RunJournal.worth_a_look`."""
-        if study_id not in self._merged:
-            kept = {trial.number: trial for trial in (*self._first[study_id], *self._latest[study_id])}
-            kept |= {trial.number: trial for _, _, trial in self._best[study_id]}
-            self._merged[study_id] = [kept[number] for number in sorted(kept)]
-        return sorted((*self._merged[study_id], *self.unfinished(study_id)), key=lambda trial: trial.number)
-
-    def _apply_create_study(self, log: dict[str, Any]) -> None:
-        before = self._next_study_id
-        super()._apply_create_study(log)
-        if self._next_study_id > before:
-            self.open[before] = {}
-            self._first[before], self._best[before] = [], []
-            self._latest[before] = deque(maxlen=LATEST)
-
-    def _apply_create_trial(self, log: dict[str, Any]) -> None:
-        before = len(self._trials)
-        if "distributions" in log:
-            # Thousands of trials share a few distributions, which Optuna never changes.
-            shared = {name: self._distribution(text) for name, text in log["distributions"].items()}
-            super()._apply_create_trial({**log, "distributions": {}, "params": {}})
-            if len(self._trials) > before:
-                trial = self._trials[before]
-                trial._distributions = shared
-                trial._params = {
-                    name: shared[name].to_external_repr(value) for name, value in log.get("params", {}).items()
-                }
-        else:
-            super()._apply_create_trial(log)
-        if len(self._trials) > before:
-            trial = self._trials[before]
-            if trial.state.is_finished():
-                self._note(trial)
-            else:
-                self.open[log["study_id"]][before] = None
-
-    def _apply_set_trial_param(self, log: dict[str, Any]) -> None:
-        super()._apply_set_trial_param(log)
-        trial = self._trials.get(log["trial_id"])
-        if trial is not None and log["param_name"] in trial.distributions and not trial.state.is_finished():
-            trial._distributions[log["param_name"]] = self._distribution(log["distribution"])
-
-    def _apply_set_trial_state_values(self, log: dict[str, Any]) -> None:
-        trial_id = log["trial_id"]
-        super()._apply_set_trial_state_values(log)
-        trial, study_id = self._trials.get(trial_id), self._trial_id_to_study_id.get(trial_id)
-        if trial is not None and study_id is not None and trial.state.is_finished() and trial_id in self.open[study_id]:
-            del self.open[study_id][trial_id]
-            self._note(trial)
-
-    def _distribution(self, text: str) -> BaseDistribution:
-        found = self._distributions.get(text)
-        if found is None:
-            found = self._distributions[text] = json_to_distribution(text)
-        return found
-
-    def _note(self, trial: FrozenTrial) -> None:
-        """Keep a finished trial at hand if a sampler may want it."""
-        if trial.state == TrialState.FAIL:
-            return
-        study_id = self._trial_id_to_study_id[trial._trial_id]
-        self._merged.pop(study_id, None)
-        if len(self._first[study_id]) < FIRST:
-            self._first[study_id].append(trial)
-        self._latest[study_id].append(trial)
-        study = self._studies.get(study_id)
-        if trial.state == TrialState.COMPLETE and study is not None and trial.values:
-            sign = 1.0 if study.directions[0] == StudyDirection.MINIMIZE else -1.0
-            best = self._best[study_id]
-            place = (sign * trial.values[0], trial.number, trial)
-            if len(best) < BEST or place[:2] < best[-1][:2]:
-                best.append(place)
-                best.sort(key=lambda item: item[:2])
-                del best[BEST:]
-
-
 def _creation(trial: FrozenTrial, texts: dict[int, str]) -> dict[str, Any]:
     """Return the operation that makes this trial as it is; `texts` keeps what distributions are as JSON."""
     log: dict[str, Any] = {"op_code": Op.CREATE_TRIAL, "study_id": 0, "datetime_start": _utc(trial.datetime_start)}
@@ -394,6 +313,6 @@ def open_journal(path: Path) -> RunJournal:
         return storage
     with replacing(path) as stream:
         for log in logs:
-            stream.write(json.dumps(log, separators=(",", ":")).encode() + b"\n")
+            stream.write(_encode(log).encode() + b"\n")
     del storage, logs
     return RunJournal(FewWrites(path))

@@ -172,7 +172,7 @@ class TrialBook:
     def report(self, trial: optuna.Trial, value: float, step: int) -> bool:
         """Keep an intermediate value; True if the pruner gives the trial up."""
         trial.report(value, step)
-        return self._outlook.gives_up(self.frozen(trial))
+        return self._outlook.prunes and self._outlook.gives_up(self.frozen(trial))
 
     def close(self, record: TrialRecord, trial: optuna.Trial | None, constraint: float = -1.0) -> bool:
         """Keep the record for good and end its trial; False if the trial is another's by now and nothing was kept.
@@ -270,8 +270,11 @@ class TrialBook:
                 self._best = record
 
     def _describe(self, record: TrialRecord, trial: optuna.Trial, constraint: float) -> None:
-        for key, value in attributes_of(record).items():
-            trial.set_user_attr(key, value)
+        if isinstance(storage := self.study._storage, RunJournal):
+            storage.set_trial_user_attrs(trial._trial_id, attributes_of(record))
+        else:
+            for key, value in attributes_of(record).items():
+                trial.set_user_attr(key, value)
         # On every trial, since the Gaussian process wants it of all or of none.
         trial.set_constraint("feasible", constraint)
 

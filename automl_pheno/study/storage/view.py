@@ -94,14 +94,16 @@ class Outlook:
         """Forget what was seen."""
         self._seen._thread_local.cached_all_trials = None
 
+    @property
+    def prunes(self) -> bool:
+        """Whether a running trial may be given up at all."""
+        return not isinstance(self._study.pruner, NopPruner)
+
     def gives_up(self, trial: FrozenTrial) -> bool:
         """Ask the pruner whether to give up a running trial."""
-        pruner = self._study.pruner
-        if isinstance(pruner, NopPruner):
-            return False
         self.refresh()
-        self._seen.pruner = pruner
-        return bool(pruner.prune(self._seen, trial))
+        self._seen.pruner = self._study.pruner
+        return bool(self._seen.pruner.prune(self._seen, trial))
 
 
 class _Looking(BaseSampler):
