@@ -21,6 +21,7 @@ Studies that were played are kept in DIR/played.jsonl and not played again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import heapq
 import itertools
 import json
@@ -55,6 +56,10 @@ BUDGET = 60
 """Complete random trials that fit into the budget of one slot; 8 slots have twice the trials."""
 
 
+class TimeOverError(Exception):
+    """The virtual time was used up, and nothing runs any more."""
+
+
 @dataclass(slots=True)
 class VirtualSlots:
     """Plays surrogate trainings in virtual time; the supervisor sees reports in the order of a real cluster."""
@@ -72,7 +77,14 @@ class VirtualSlots:
 
     def free(self) -> int:
         """None once the time is over."""
-        return self.slots - self.busy if self.now < self.seconds else 0
+        if self.now < self.seconds:
+            return self.slots - self.busy
+        if not self.busy:
+            raise TimeOverError
+        return 0
+
+    def expect(self, tasks: int) -> None:
+        """Do nothing: there are as many slots as there are."""
 
     def submit(self, task: dict[str, Any]) -> None:
         """Draw the whole training."""
@@ -146,7 +158,8 @@ def play(
             seed=seed, common={"function": "none"}, values_of_folds=isinstance(pruner, optuna.pruners.WilcoxonPruner),
         )  # fmt: skip
         book = TrialBook(study, Memory(), name="trial", higher_is_better=True)
-        Supervisor(plan, SamplerEngine(sampler), book, executor, Silent()).run()
+        with contextlib.suppress(TimeOverError):
+            Supervisor(plan, SamplerEngine(sampler), book, executor, Silent()).run()
     return executor.ended
 
 
