@@ -39,7 +39,7 @@ from automl_pheno.study.slots.executor import Executor, Outcome, Reported
 from automl_pheno.study.slots.symptoms import DISK, FRESH_PROCESS, GONE
 from automl_pheno.study.slots.worker import REFIT
 from automl_pheno.study.storage.book import TestClaim, TrialBook
-from automl_pheno.study.storage.journal import MAX_KILLS
+from automl_pheno.study.storage.journal import MAX_KILLS, MAX_LOSSES
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
@@ -279,7 +279,7 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
             if finished.outcome["state"] == "lost" or fault in FRESH_PROCESS:
                 entry.tries += 1
                 entry.kills += fault != GONE
-                if entry.kills < MAX_KILLS:
+                if entry.kills < MAX_KILLS and entry.tries < MAX_LOSSES:
                     waiting.append(entry)
                     continue
             entry.outcome = finished.outcome

@@ -30,7 +30,7 @@ class Running:
     seed: int
     retries: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """User attributes that the trial had when it was submitted."""
+    """User attributes that the trial had when it was submitted; of a baseline, how often it was lost."""
     started: float = 0.0
     """By the supervisor's clock, as is `stopped_at`."""
     value: float | None = None

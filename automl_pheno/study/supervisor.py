@@ -24,7 +24,7 @@ from automl_pheno.study.running import BATCH_DIVISOR, INTERRUPTED, Running, make
 from automl_pheno.study.slots.executor import Executor, Finished, Outcome, Reported
 from automl_pheno.study.steady import SteadyClock
 from automl_pheno.study.storage.book import TrialBook
-from automl_pheno.study.storage.journal import KILLS, MAX_KILLS, retry_history
+from automl_pheno.study.storage.journal import count_loss, retry_history
 
 POLL, LOOK_EVERY = 0.5, 0.05
 """Seconds the loop waits for news; seconds between two looks at time-outs, while reports come."""
@@ -55,7 +55,7 @@ class Supervisor:
         self._fatal = ""
         self._submitted = 0
         self._deadline = math.inf
-        self._baselines: deque[tuple[str, int]] = deque()
+        self._baselines: deque[tuple[str, dict[str, int]]] = deque()
 
     def run(self) -> Ending:
         """Search until there is nothing left to do.
@@ -80,7 +80,7 @@ class Supervisor:
         self._deadline = math.inf if plan.time_limit is None else started + plan.time_limit
         self._settle_the_past()
         done = {record.name for record in self._book.records() if record.kind == "baseline"}
-        self._baselines = deque((name, 0) for name in plan.baselines if name not in done)
+        self._baselines = deque((name, {}) for name in plan.baselines if name not in done)
         self._progress.begin(self._standing(), slots=self._executor.slots, time_limit=plan.time_limit)
         try:
             with on_interrupt(self._interrupt):
@@ -158,13 +158,13 @@ class Supervisor:
             else:
                 return
 
-    def _next_baseline(self) -> tuple[str, int] | None:
-        """Return a baseline that is left, and how many workers it killed; those of other supervisors stay."""
+    def _next_baseline(self) -> tuple[str, dict[str, int]] | None:
+        """Return a baseline that is left, and how often it was lost; those of other supervisors stay."""
         for _ in range(len(self._baselines)):
-            name, kills = self._baselines.popleft()
+            name, losses = self._baselines.popleft()
             if self._book.claim_baseline(name):
-                return name, kills
-            self._baselines.append((name, kills))
+                return name, losses
+            self._baselines.append((name, losses))
         return None
 
     def _wants_trial(self) -> bool:
@@ -217,10 +217,10 @@ class Supervisor:
             Running(task, trial, name, seed, retries=history, attributes=attributes, started=self._clock.now())
         )
 
-    def _submit_baseline(self, name: str, kills: int) -> None:
+    def _submit_baseline(self, name: str, losses: dict[str, int]) -> None:
         seed = derive_seed(self._plan.seed, "baseline", name)
-        task = {"candidate": self._candidate(name=name), "params": {}, KILLS: kills}
-        self._submit(Running(task, None, name, seed, started=self._clock.now()))
+        task = {"candidate": self._candidate(name=name), "params": {}}
+        self._submit(Running(task, None, name, seed, attributes=losses, started=self._clock.now()))
 
     def _candidate(self, **fields: Any) -> dict[str, Any]:
         return {**fields, "curation": dict(self._plan.curation)} if self._plan.curation else fields
@@ -300,10 +300,9 @@ class Supervisor:
             if beyond is None:  # else it is never tried again
                 self._proposals.forget(running.trial)
         else:
-            kills = int(running.task[KILLS]) + int(verdict.killed)
-            beyond = f"killed {kills} workers ({verdict.reason})" if kills >= MAX_KILLS else None
+            counts, beyond = count_loss(running.attributes, reason=verdict.reason, killed=verdict.killed)
             if beyond is None and verdict.reason != INTERRUPTED:
-                self._baselines.append((running.name, kills))
+                self._baselines.append((running.name, counts))
         if beyond is not None:
             self._record(self._record_of(running, {"reason": beyond}, "failed"), running)
 

@@ -26,13 +26,13 @@ from automl_pheno.study.plan import Plan
 from automl_pheno.study.progress import Silent
 from automl_pheno.study.records import COUNTED, TrialRecord
 from automl_pheno.study.run_folder import JOURNAL, RunFolder
-from automl_pheno.study.running import BATCH_DIVISOR, Running
+from automl_pheno.study.running import BATCH_DIVISOR, INTERRUPTED, Running
 from automl_pheno.study.slots import cluster, nanny, worker
 from automl_pheno.study.slots.executor import Finished, InProcess
 from automl_pheno.study.slots.machine import Machine
-from automl_pheno.study.slots.symptoms import DEVICE, DISK, MEMORY, fault_of
+from automl_pheno.study.slots.symptoms import DEVICE, DISK, GONE, MEMORY, fault_of
 from automl_pheno.study.storage.book import TrialBook
-from automl_pheno.study.storage.journal import open_study
+from automl_pheno.study.storage.journal import KILLS, LOSSES, MAX_LOSSES, count_loss, open_study
 from automl_pheno.study.supervisor import Supervisor
 
 HERE = Path(__file__).parent
@@ -251,6 +251,30 @@ def test_a_configuration_that_killed_two_workers_is_never_tried_again(search):
     again = Scripted(script)
     assert search(again, trials=25) == "exhausted"
     assert again.tasks == []
+
+
+def test_a_trial_that_loses_its_slot_again_and_again_is_given_up_though_nobody_blames_it(search):
+    def script(task, number):
+        name = task["candidate"]["name"]
+        if name == "gblup" or task["params"].get("trunk.0.filters") == 4:
+            return {"state": "lost", "fault": GONE, "reason": "its worker left"}
+        return done()
+
+    slots = Scripted(script)
+    assert search(slots, trials=24, baselines=("gblup",)) == "finished"
+    failed = [record for record in search.folder.records() if record.state == "failed"]
+    assert {record.reason for record in failed} == {f"lost its slot {MAX_LOSSES} times (its worker left)"}
+    assert [record.name for record in failed].count("gblup") == 1
+    assert len(failed) == 8 + 1
+    assert {len(record.retries) for record in failed if record.kind == "network"} == {MAX_LOSSES - 1}
+    assert len(slots.tasks) == 16 + MAX_LOSSES * len(failed)
+
+
+def test_being_interrupted_is_not_counted_as_a_loss():
+    assert count_loss({LOSSES: MAX_LOSSES - 1}, reason=INTERRUPTED, killed=False)[1] is None
+    assert count_loss({LOSSES: MAX_LOSSES - 1}, reason="the supervisor died", killed=False)[1] is not None
+    assert count_loss({}, reason="x", killed=True) == ({KILLS: 1}, None)
+    assert count_loss({KILLS: 1, LOSSES: 3}, reason="x", killed=True)[0] == {KILLS: 2, LOSSES: 3}
 
 
 def record_of(**fields):

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from automl_pheno.errors import StudyError
 from automl_pheno.files import writing
 from automl_pheno.study.records import TrialRecord
+from automl_pheno.study.running import INTERRUPTED
 from automl_pheno.study.storage.backend import open_journal
 from automl_pheno.study.storage.quiet import quiet_optuna
 
@@ -27,7 +28,11 @@ Direction = Literal["maximize", "minimize"]
 MAX_KILLS = 2
 """A configuration whose process died this often is not tried again: it is the configuration that kills."""
 
+MAX_LOSSES = 20
+"""A trial that so often lost its slot without being blamed is not tried again: it may outlast whatever it is given."""
+
 KILLS = "kills"
+LOSSES = "losses"
 REASON = "reason"
 FIXED_PARAMS = "fixed_params"  # Optuna's own name for the values of an enqueued trial
 
@@ -144,7 +149,7 @@ def put_back(
     reason
         For the trial's attribute of that name.
     killed
-        True if the process died that ran it; after `MAX_KILLS` of these it is not put back.
+        True if the process died that ran it; see `count_loss` for when it is not put back.
     attributes
         User attributes of the new trial, beside those that it inherits.
 
@@ -153,12 +158,12 @@ def put_back(
     str or None
         The reason for which it was not put back, or None. Its state in the study is settled either way.
     """
-    kills = int(trial.user_attrs.get(KILLS, 0)) + int(killed)
+    counts, beyond = count_loss(trial.user_attrs, reason=reason, killed=killed)
     _set_attr(study, trial, REASON, reason)
-    if kills >= MAX_KILLS:
+    if beyond is not None:
         study.tell(trial.number, state=TrialState.FAIL)
-        return f"killed {kills} workers ({reason})"
-    if (repeat := make_repeat(trial, kills=kills, attributes=attributes)) is not None:
+        return beyond
+    if (repeat := make_repeat(trial, {**(attributes or {}), **counts})) is not None:
         study.add_trial(repeat)
     # Last, so that a process killed between the two leaves the trial twice rather than not at all: the second one is
     # then recognised as a duplicate.
@@ -166,17 +171,40 @@ def put_back(
     return None
 
 
-def make_repeat(
-    trial: FrozenTrial, *, kills: int = 0, attributes: Mapping[str, Any] | None = None
-) -> FrozenTrial | None:
+def count_loss(attributes: Mapping[str, Any], *, reason: str, killed: bool) -> tuple[dict[str, int], str | None]:
+    """Count once more that something was lost while it ran.
+
+    Parameters
+    ----------
+    attributes
+        Hold the counts so far, `KILLS` and `LOSSES`.
+    reason
+        Of the loss; to be interrupted is none.
+    killed
+        Whether a process died of it.
+
+    Returns
+    -------
+    dict, str or None
+        The counts now, and why it is not to be tried again after `MAX_KILLS` or `MAX_LOSSES` of them.
+    """
+    kills = int(attributes.get(KILLS, 0)) + int(killed)
+    losses = int(attributes.get(LOSSES, 0)) + int(not killed and reason != INTERRUPTED)
+    counts = {name: count for name, count in ((KILLS, kills), (LOSSES, losses)) if count}
+    if kills >= MAX_KILLS:
+        return counts, f"killed {kills} workers ({reason})"
+    if losses >= MAX_LOSSES:
+        return counts, f"lost its slot {losses} times ({reason})"
+    return counts, None
+
+
+def make_repeat(trial: FrozenTrial, attributes: Mapping[str, Any] | None = None) -> FrozenTrial | None:
     """Return the waiting trial that repeats this one; None if nothing was drawn or enqueued of it yet.
 
     Parameters
     ----------
     trial
         Running, or ended without a result.
-    kills
-        So many processes died of its parameters.
     attributes
         User attributes of the repeat, beside those that it inherits.
     """
@@ -192,7 +220,7 @@ def make_repeat(
     user_attrs = {
         key: value for key, value in trial.user_attrs.items() if key not in _OF_THE_END and not key.startswith("val_")
     }
-    user_attrs |= {**(attributes or {}), **({KILLS: kills} if kills else {})}
+    user_attrs |= attributes or {}
     return optuna.create_trial(state=TrialState.WAITING, user_attrs=user_attrs, system_attrs=system_attrs)
 
 

@@ -26,7 +26,7 @@ from automl_pheno.study.storage.book import (
     attributes_of,
 )
 from automl_pheno.study.storage.database import SUPERVISOR, ConnectionLostError, End, SharedStorage, StudyRow
-from automl_pheno.study.storage.journal import FIXED_PARAMS, KILLS, MAX_KILLS, REASON, make_repeat, retry_history
+from automl_pheno.study.storage.journal import FIXED_PARAMS, REASON, count_loss, make_repeat, retry_history
 from automl_pheno.study.storage.leases import LEASE, Heart, Leases, end_of
 from automl_pheno.study.storage.marks import BASELINE, CLAIMED, RECORD, TEST, is_kept, state_of
 
@@ -212,10 +212,10 @@ class SharedBook(TrialBook):
     ) -> str | None:
         """See `TrialBook`; a trial that is not put back any more ends with the record that follows."""
         frozen = self.frozen(trial)
-        kills = int(frozen.user_attrs.get(KILLS, 0)) + int(killed)
-        if kills >= MAX_KILLS:
-            return f"killed {kills} workers ({reason})"
-        repeat = make_repeat(frozen, kills=kills, attributes=attributes)
+        counts, beyond = count_loss(frozen.user_attrs, reason=reason, killed=killed)
+        if beyond is not None:
+            return beyond
+        repeat = make_repeat(frozen, {**(attributes or {}), **counts})
         self._end(frozen, {OUTCOME: PUT_BACK, REASON: reason}, repeat=repeat)
         self._mine.discard(trial.number)
         return None
@@ -309,14 +309,15 @@ class SharedBook(TrialBook):
         if trial.number in self._mine if owner == self.id else self._leases.is_alive(owner):
             return None
         reason = "the supervisor died"
-        kills = int(trial.user_attrs.get(KILLS, 0)) + int(self._leases.in_process(owner))
-        if kills < MAX_KILLS:
-            repeat = make_repeat(trial, kills=kills)
+        killed = self._leases.in_process(owner)
+        counts, beyond = count_loss(trial.user_attrs, reason=reason, killed=killed)
+        if beyond is None:
+            repeat = make_repeat(trial, counts)
             self._end(trial, {OUTCOME: PUT_BACK, REASON: reason}, owner=owner, repeat=repeat)
             return None
         record = TrialRecord(
             kind="network", name=self.trial_name(trial.number), state="failed", trial=trial.number,
-            reason=f"killed {kills} workers ({reason})", params=dict(trial.params), retries=retry_history(trial),
+            reason=beyond, params=dict(trial.params), retries=retry_history(trial),
             supervisor=owner, finished=now(),
         )  # fmt: skip
         if not self._tell(record, owner, trial):
