@@ -154,19 +154,18 @@ def test_one_that_was_suspended_finds_its_trials_taken(start, tmp_path, url):
 
 
 def test_a_restart_of_the_server_loses_nothing(start, server, tmp_path, url):
-    processes = [start(name, 10, workers=0, sleep=0.5) for name in ("a", "b")]
-    wait_for(lambda: (tmp_path / "a" / "trials.jsonl").exists() and len(networks(tmp_path / "a")) >= 2)
+    processes = [start(name, 24, workers=0, sleep=0.5) for name in ("a", "b")]
+    folders = [tmp_path / name for name in ("a", "b")]
+    wait_for(lambda: all((folder / "trials.jsonl").exists() and networks(folder) for folder in folders))
     server.stop()
     time.sleep(3.0)
     server.start()
-    said = ""
     for process in processes:
         code, output = finish(process)
         assert code == 0, output
-        said += output
-    assert "the database is lost" in said
-    assert "the database answers again" in said
-    assert_exact(tmp_path, url, 10, ["a", "b"])
+        assert "the database is lost" in output
+        assert "the database answers again" in output
+    assert_exact(tmp_path, url, 24, ["a", "b"])
 
 
 def test_a_server_that_stays_away_ends_the_search_and_the_same_command_resumes(start, server, tmp_path, url):

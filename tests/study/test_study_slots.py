@@ -13,6 +13,7 @@ from automl_pheno.study.progress import ConsoleProgress, Standing, duration
 from automl_pheno.study.records import TrialRecord
 from automl_pheno.study.slots import worker
 from automl_pheno.study.slots.dask_executor import remote_executor
+from automl_pheno.study.slots.reports import Reports
 
 
 def run(error, monkeypatch):
@@ -98,3 +99,19 @@ def test_a_line_for_each_slot_and_a_header_in_a_terminal():
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (61, "1 min"), (3900, "1 h 05 min")])
 def test_durations_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_collector_looks_past_what_lives_after_the_first_trial_in_our_own_processes_only(monkeypatch, ours):
+    frozen = []
+    monkeypatch.setattr(worker.gc, "freeze", lambda: frozen.append(1))
+    monkeypatch.setattr(worker, "_settled", set())
+    monkeypatch.setattr(worker, "_is_ours", False)
+    monkeypatch.setattr(worker, "_resolve", lambda name: lambda task, report: {"state": "complete"})
+    if ours:
+        worker.own_process()
+    for _ in range(3):
+        reports = Reports(lambda content: None, None, task="a", slot="here")
+        reports.add = lambda step, value: None
+        assert worker.perform({"id": "a", "function": "x:y"}, reports, lambda: False, None)["state"] == "complete"
+    assert len(frozen) == int(ours)

@@ -9,6 +9,7 @@ from typing import Any
 from distributed import Nanny
 
 from automl_pheno.study.slots import nanny
+from automl_pheno.study.slots.worker import own_process
 
 
 def dask_setup(server: Any) -> None:
@@ -20,4 +21,5 @@ def dask_setup(server: Any) -> None:
     if isinstance(server, Nanny):
         threading.Thread(target=nanny._watch_process, args=(server,), name="process-watch", daemon=True).start()
     else:
+        own_process()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

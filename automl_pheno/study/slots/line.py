@@ -15,11 +15,12 @@ from typing import Any
 
 from automl_pheno.study.slots.lines import LINE, PIECE, TOKEN, Splitter, as_line
 from automl_pheno.study.slots.reports import Reports
-from automl_pheno.study.slots.worker import perform, slot_name
+from automl_pheno.study.slots.worker import own_process, perform, slot_name
 
 
 async def dask_setup(worker: Any) -> None:
     """Call the supervisor; called once the worker has its address."""
+    own_process()
     threading.Thread(target=_live, args=(worker,), name="tasks", daemon=True).start()
 
 

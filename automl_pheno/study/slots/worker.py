@@ -33,6 +33,7 @@ Report = Callable[[int, float], bool]
 
 _rss_after_first: dict[bool, int] = {}
 """Whether Keras is loaded -> memory after the first task since then; a baseline needs no Keras."""
+_is_ours = False
 _settled: set[bool] = set()
 """Whether Keras was loaded when what is alive in this process was taken out of the garbage collector's sight."""
 
@@ -106,7 +107,7 @@ def _failed(error: Exception) -> dict[str, Any]:
 def perform(
     task: dict[str, Any], reports: Reports, is_stopped: Callable[[], bool], memory: int | None
 ) -> dict[str, Any]:
-    """Run a task in a process that does nothing else and send its reports; its outcome is for the caller to send.
+    """Run a task in a worker and send its reports; its outcome is for the caller to send.
 
     Parameters
     ----------
@@ -124,11 +125,17 @@ def perform(
 
     report(0, float("nan"))
     outcome = run_task(task, report, memory)
-    if (loaded := "keras" in sys.modules) not in _settled:
+    if _is_ours and (loaded := "keras" in sys.modules) not in _settled:
         # Modules and their objects stay: 0.2 s of each later collection, one after every trial, would go into them.
         _settled.add(loaded)
         gc.freeze()
     return outcome
+
+
+def own_process() -> None:
+    """Say that nobody else works in this process, as of the slots that the supervisor or its batch system starts."""
+    global _is_ours  # noqa: PLW0603 - it is a matter of the process
+    _is_ours = True
 
 
 def slot_name() -> str:
