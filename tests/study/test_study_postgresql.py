@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from study_wait import wait_for
 from automl_pheno.cli import main
 from automl_pheno.errors import StudyError
 from automl_pheno.study.records import TrialRecord, append_record, read_records
+from automl_pheno.study.storage import database
 from automl_pheno.study.storage.copy import copy_study
 from automl_pheno.study.storage.database import open_database
 from automl_pheno.study.storage.opening import open_shared
@@ -181,6 +183,35 @@ def test_a_server_that_stays_away_ends_the_search_and_the_same_command_resumes(s
     assert code == 0, output
     assert_exact(tmp_path, url, 6, ["a"], begun_twice=1)
     assert not (tmp_path / "a" / "pending.jsonl").exists()
+
+
+def test_a_supervisor_that_stands_still_in_a_transaction_stops_nobody(url, monkeypatch):
+    monkeypatch.setattr(database, "STANDSTILL", 1.0)
+    sleeper, other = (open_database(url, supervisor=name) for name in ("a", "b"))
+    study = sleeper.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "toy")
+    locked, attempts = threading.Event(), []
+
+    def count(row):
+        row.set("n", (row.get("n") or 0) + 1)
+
+    def count_slowly(row):
+        attempts.append(row)
+        count(row)
+        if len(attempts) == 1:
+            locked.set()
+            time.sleep(8.0)
+
+    thread = threading.Thread(target=sleeper.change, args=(study, count_slowly))
+    thread.start()
+    assert locked.wait(30)
+    began = time.monotonic()
+    other.change(study, count)
+    assert time.monotonic() - began < 7.0
+    thread.join(60)
+    assert len(attempts) == 2  # the one that stood still did not count
+    assert other.get_study_system_attrs(study) == {"n": 2}
+    for storage in (sleeper, other):
+        storage.close()
 
 
 # -- opening -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl_pheno.study.slots.graph import GraphWire
 from automl_pheno.study.slots.line import Line
 from automl_pheno.study.slots.lines import LINE, LONGEST_HELLO, TOKEN, LineWire, Splitter, as_line, listen
 from automl_pheno.study.slots.reports import GATHER, SEND_EVERY, Reports
@@ -217,6 +218,83 @@ def test_a_stranger_cannot_put_in_a_report(inbox, wire, environment):
     with socket.create_connection((host, int(port))) as stranger:
         stranger.sendall(as_line({"task": "t#1", "slot": "", "reports": [], "outcome": "{}"}))
         assert not wait(inbox, lambda: bool(inbox._said), 0.5)
+
+
+# -- Dask's graph ----------------------------------------------------------------------------------------------------
+
+
+class Future:
+    """A task of Dask's that is done when the test says so."""
+
+    def __init__(self, result):
+        self.result_of = result
+        self.cancelled = False
+
+    def add_done_callback(self, call):
+        self.done = lambda: call(self)
+
+    def result(self, timeout):
+        return self.result_of()
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class Client:
+    def __init__(self, *results):
+        self.futures = [Future(result) for result in results]
+        self.sent = iter(self.futures)
+
+    def submit(self, function, task, **options):
+        return next(self.sent)
+
+
+def unreachable():
+    message = "no answer"
+    raise TimeoutError(message)
+
+
+def test_an_outcome_is_fetched_beside_the_search_which_does_not_wait(inbox):
+    answers = threading.Event()
+    client = Client(lambda: answers.wait(30) and {"state": "complete"})
+    wire = GraphWire(client, inbox)
+    wire.send("t#1", {"id": "t#1"}, ADDRESS)
+    client.futures[0].done()
+    assert inbox.get(5.0) == ("done", "t#1")
+    started = time.monotonic()
+    wire.fetch("t#1")
+    assert time.monotonic() - started < 5.0
+    with pytest.raises(queue.Empty):
+        inbox.get(0.1)
+    answers.set()
+    assert inbox.get(30.0) == ("outcome", ("t#1", {"state": "complete"}))
+
+
+def test_an_outcome_that_was_told_is_not_fetched_and_its_task_not_cancelled(inbox):
+    client = Client(unreachable)
+    wire = GraphWire(client, inbox)
+    wire.send("t#1", {"id": "t#1"}, ADDRESS)
+    wire.told("t#1")
+    client.futures[0].done()
+    assert inbox.get(5.0) == ("done", "t#1")
+    wire.fetch("t#1")
+    with pytest.raises(queue.Empty):
+        inbox.get(0.2)
+    assert not client.futures[0].cancelled
+
+
+def test_whatever_happens_instead_of_an_outcome_is_handed_on_and_what_is_given_up_is_cancelled(inbox):
+    client = Client(unreachable, unreachable, unreachable)
+    wire = GraphWire(client, inbox)
+    for name in ("t#1", "t#2", "t#3"):
+        wire.send(name, {"id": name}, ADDRESS)
+    wire.fetch("t#1")
+    what, (name, error) = inbox.get(30.0)
+    assert (what, name, str(error)) == ("error", "t#1", "no answer")
+    wire.drop("t#2", ADDRESS)
+    assert [future.cancelled for future in client.futures] == [False, True, False]
+    wire.close()
+    assert client.futures[2].cancelled
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from distributed import Client
 from automl_pheno.errors import StudyError
 from automl_pheno.study.slots.cluster import start_cluster
 from automl_pheno.study.slots.config import ClusterConfig
-from automl_pheno.study.slots.dispatch import DaskExecutor
+from automl_pheno.study.slots.dispatch import START_TIMEOUT, DaskExecutor
 from automl_pheno.study.slots.graph import GraphWire
 from automl_pheno.study.slots.lines import LineWire, listen
 from automl_pheno.study.slots.machine import Machine
@@ -28,11 +28,11 @@ def local_executor(
 ) -> Iterator[DaskExecutor]:
     """Start `slots` workers on this machine for the time of the block; see `start_cluster`."""
     logs.mkdir(parents=True, exist_ok=True)
-    with _log_to(logs / "scheduler.log"):
-        listener, environment = listen()
+    listener, environment = listen()
+    with listener, contextlib.closing(Inbox()) as inbox, _log_to(logs / "scheduler.log"):
         cluster = start_cluster(slots, machine, backend, logs, slots_per_gpu, environment)
         try:
-            client, inbox = Client(cluster, set_as_default=False), Inbox()
+            client = Client(cluster, set_as_default=False)
             wire = LineWire(inbox, listener, environment)
             executor = DaskExecutor(client, wire, inbox, cluster=cluster, slots=slots)
         except BaseException:
@@ -75,13 +75,11 @@ def remote_executor(address: str, run: Path, backend: str, logs: Path, say: Say 
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             msg = f"scheduler: no Dask scheduler answers at {address!r} ({error})"
             raise StudyError(msg) from error
-        with _supplied(client, run, backend, say) as supply:
-            executor = _by_graph(client, cluster=None, slots=None, supply=supply, say=say)
-            try:
-                executor.wait_for_slot()
-                yield executor
-            finally:
-                executor.close()
+        with (
+            _supplied(client, run, backend, say) as supply,
+            _by_graph(client, START_TIMEOUT, cluster=None, slots=None, supply=supply, say=say) as executor,
+        ):
+            yield executor
 
 
 @contextlib.contextmanager
@@ -94,18 +92,23 @@ def job_executor(
     logs.mkdir(parents=True, exist_ok=True)
     with _log_to(logs / "scheduler.log"), start_jobs(config, backend, logs, say) as jobs:
         client = Client(jobs.cluster, set_as_default=False)
-        with _supplied(client, run, backend, say) as supply:
-            executor = _by_graph(client, cluster=jobs, slots=config.max_jobs, supply=supply, elastic=jobs, say=say)
-            try:
-                executor.wait_for_slot(None)
-                yield executor
-            finally:
-                executor.close()
+        slots = config.max_jobs
+        with (
+            _supplied(client, run, backend, say) as supply,
+            _by_graph(client, None, cluster=jobs, slots=slots, supply=supply, elastic=jobs, say=say) as executor,
+        ):
+            yield executor
 
 
-def _by_graph(client: Client, **options: Any) -> DaskExecutor:
-    inbox = Inbox()
-    return DaskExecutor(client, GraphWire(client, inbox), inbox, **options)
+@contextlib.contextmanager
+def _by_graph(client: Client, timeout: float | None, **options: Any) -> Iterator[DaskExecutor]:
+    with contextlib.closing(Inbox()) as inbox:
+        executor = DaskExecutor(client, GraphWire(client, inbox), inbox, **options)
+        try:
+            executor.wait_for_slot(timeout)
+            yield executor
+        finally:
+            executor.close()
 
 
 @contextlib.contextmanager

@@ -202,13 +202,17 @@ class DaskExecutor:
         if self._cluster is not None:
             with contextlib.suppress(Exception):
                 self._cluster.close(timeout=10)
-        self._events.close()
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def _handle(self, what: str, content: Any) -> list[Finished]:
         if what == "done":
-            return self._collect(content)
+            self._wire.fetch(content)
+        if what == "outcome":
+            name, outcome = content
+            return [self._came(name, outcome)] if name in self._flights else []
+        if what == "error":
+            return self._broke(*content)
         if what == "removed":
             return self._went(content)
         if what == "prepared":
@@ -241,18 +245,15 @@ class DaskExecutor:
         except (OSError, RuntimeError, ValueError) as error:  # the connection is being made anew
             self._over.append(self._end(name, f"the connection to the worker broke ({error})", GONE))
 
-    def _collect(self, name: str) -> list[Finished]:
-        try:
-            outcome = self._wire.collect(name)
-        except KilledWorker:
-            return self._lost(name, Loss(reason="its process died", blamed=True)) if name in self._flights else []
-        except CancelledError as error:  # Dask cancels all when it has to connect anew
-            reason, fault = f"the connection to the scheduler broke ({error})", GONE
-        except Exception as error:  # noqa: BLE001 - whatever Dask says, the trial has no result
-            reason, fault = f"no result came back: {type(error).__name__}: {error}", ""
-        else:
-            return [] if outcome is None or name not in self._flights else [self._came(name, outcome)]
-        return [self._end(name, reason, fault)] if name in self._flights else []
+    def _broke(self, name: str, error: BaseException) -> list[Finished]:
+        if name not in self._flights:
+            return []
+        if isinstance(error, KilledWorker):
+            return self._lost(name, Loss(reason="its process died", blamed=True))
+        if isinstance(error, CancelledError):  # Dask cancels all when it has to connect anew
+            return [self._end(name, f"the connection to the scheduler broke ({error})", GONE)]
+        unreachable = isinstance(error, (OSError, TimeoutError))
+        return [self._end(name, f"no result came back: {type(error).__name__}: {error}", GONE if unreachable else "")]
 
     def _came(self, name: str, outcome: Outcome) -> Finished:
         address = self._forget(name).address

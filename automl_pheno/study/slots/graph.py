@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import Any
 
 from distributed import Client, Future
 
-from automl_pheno.study.slots.executor import Outcome, Task
+from automl_pheno.study.slots.executor import Task
 from automl_pheno.study.slots.nodes import TOPIC, run_on_node, stop_task
 from automl_pheno.study.slots.wires import Inbox
+
+FETCH_TIMEOUT = 60.0
+"""Seconds for which a worker is asked for an outcome."""
 
 
 class GraphWire:
@@ -60,16 +64,20 @@ class GraphWire:
         if name in self._futures:
             self._told.add(name)
 
-    def collect(self, name: str) -> Outcome | None:
-        """See `Wire.collect`."""
+    def fetch(self, name: str) -> None:
+        """See `Wire.fetch`."""
         future = self._futures.pop(name, None)
         if name in self._told:
             self._told.discard(name)
-            return None
-        if future is None:
-            return None
-        outcome: Outcome = future.result(timeout=60)
-        return outcome
+        elif future is not None:
+            # A worker that is cut off just now does not answer, and the search must not wait for it.
+            threading.Thread(target=self._fetch, args=(name, future), name="fetching", daemon=True).start()
+
+    def _fetch(self, name: str, future: Future) -> None:
+        try:
+            self._inbox.put("outcome", (name, future.result(timeout=FETCH_TIMEOUT)))
+        except BaseException as error:  # noqa: BLE001 - whatever Dask says, the trial has no result
+            self._inbox.put("error", (name, error))
 
     def drop(self, name: str, address: str) -> None:  # noqa: ARG002 - Dask knows where it is
         """See `Wire.drop`."""

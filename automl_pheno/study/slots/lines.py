@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from automl_pheno.study.slots.executor import Outcome, Task
+from automl_pheno.study.slots.executor import Task
 from automl_pheno.study.slots.wires import Inbox
 
 HOST = "127.0.0.1"
@@ -115,9 +115,8 @@ class LineWire:
     def told(self, name: str) -> None:
         """See `Wire.told`: there is nothing else to wait for."""
 
-    def collect(self, name: str) -> Outcome | None:  # noqa: ARG002 - every outcome comes as a report
-        """See `Wire.collect`."""
-        return None
+    def fetch(self, name: str) -> None:
+        """See `Wire.fetch`: every outcome comes with a report."""
 
     def drop(self, name: str, address: str) -> None:
         """See `Wire.drop`."""

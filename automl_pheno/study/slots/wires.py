@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from automl_pheno.study.slots.executor import Outcome, Task
+from automl_pheno.study.slots.executor import Task
 
 Event = tuple[str, Any]
 """What it is, and its content. A wire puts in ``report`` with ``(moment, content)``, where `moment` is by the
 scheduler's clock, 0 where it does not matter, and `content` has ``task, slot, reports`` and, of a task that has ended,
-``outcome`` as JSON; and ``done`` with the name of a task that `Wire.collect` may be asked about."""
+``outcome`` as JSON; ``done`` with the name of a task that `Wire.fetch` is to be asked for; and then ``outcome`` with
+``(name, outcome)``, or ``error`` with ``(name, exception)``: of Dask's kinds, or whatever the task raised."""
 
 
 class Wire(Protocol):
@@ -47,14 +48,8 @@ class Wire(Protocol):
         """Hear that the outcome of a task came with its last report."""
         ...
 
-    def collect(self, name: str) -> Outcome | None:
-        """Return the outcome of a task that is done; None if it is known already.
-
-        Raises
-        ------
-        Exception
-            There is none: of Dask's kinds, or whatever the task raised.
-        """
+    def fetch(self, name: str) -> None:
+        """Have the outcome of a task that is done put in, without waiting for it; unless it was told."""
         ...
 
     def drop(self, name: str, address: str) -> None:

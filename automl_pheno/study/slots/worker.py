@@ -134,7 +134,7 @@ def perform(
 
 def own_process() -> None:
     """Say that nobody else works in this process, as of the slots that the supervisor or its batch system starts."""
-    global _is_ours  # noqa: PLW0603 - it is a matter of the process
+    global _is_ours
     _is_ours = True
 
 

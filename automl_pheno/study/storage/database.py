@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SUPERVISOR = "supervisor"
 """User attribute of a trial: id of the supervisor that has, or had, it."""
 
+STANDSTILL = 15.0
+"""Seconds after which the server breaks a transaction off in which nothing happens."""
+
 SETTLED_BY = "settled_by"
 """User attribute of an ended trial: id of the supervisor that ended it."""
 
@@ -132,6 +135,20 @@ class SharedStorage(RDBStorage):
         self._hear = hear
         self._local = threading.local()
         super().__init__(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_kwargs)
+        if self.engine.dialect.name == "postgresql":
+            self._limit_pauses()
+
+    def _limit_pauses(self) -> None:
+        """Have the server break off what stands still: a supervisor stopped in a transaction would stop all others."""
+        from sqlalchemy import event
+
+        @event.listens_for(self.engine, "connect")
+        def limit(connection: Any, _: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET idle_in_transaction_session_timeout = {int(STANDSTILL * 1000)}")
+            connection.commit()
+
+        self.engine.dispose()  # connections that were made before
 
     # -- what is new ---------------------------------------------------------------------------------------------
 
