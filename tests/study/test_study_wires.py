@@ -191,6 +191,7 @@ def test_no_task_for_a_worker_that_has_gone(wire):
         b"GET / HTTP/1.1\r\n\r\n",
         b"\xff\xfe\n",
         b"x" * (LONGEST_HELLO + 1),
+        b"[" * (LONGEST_HELLO - 1) + b"\n",
     ],
 )
 def test_strangers_are_hung_up_on(inbox, wire, call, environment, hello):

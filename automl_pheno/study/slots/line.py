@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import sys
 import threading
@@ -67,13 +66,13 @@ class Line:
     def next(self) -> dict[str, Any] | None:
         """Wait for the next task; None when the supervisor has gone."""
         while not self._tasks and not self._gone:
-            self._read()
+            self._read(0)
         return self._tasks.popleft() if self._tasks and not self._gone else None
 
     def is_stopped(self, name: str) -> bool:
         """Return whether nobody wants the task any more."""
-        while not self._gone and select.select([self._socket], [], [], 0.0)[0]:
-            self._read()
+        while not self._gone and self._read(socket.MSG_DONTWAIT):
+            pass
         return self._gone or name in self._stopped
 
     def ended(self, name: str) -> None:
@@ -84,14 +83,17 @@ class Line:
         """Hang up."""
         self._socket.close()
 
-    def _read(self) -> None:
+    def _read(self, flags: int) -> bool:
+        """Take in what has come; False if nothing has and the flags say not to wait for it."""
         try:
-            piece = self._socket.recv(PIECE)
+            piece = self._socket.recv(PIECE, flags)
+        except BlockingIOError:
+            return False
         except OSError:
             piece = b""
         if not piece:
             self._gone = True
-            return
+            return True
         for content in self._incoming.split(piece):
             if "run" in content:
                 self._tasks.append(content["run"])
@@ -99,6 +101,7 @@ class Line:
                 self._stopped.add(content["stop"])
             else:
                 self._gone = self.is_over = True
+        return True
 
 
 def _serve(worker: Any) -> bool:

@@ -1,6 +1,6 @@
 """Tasks over a connection to each worker's process on this machine, without a scheduler between.
 
-Of what a task costs the supervisor, Dask's graph and its messages by way of the scheduler are three quarters (see
+Of what a task cost the supervisor, Dask's graph and its messages by way of the scheduler were more than half (see
 `benchmarks/overhead.py`). Dask still starts these workers, watches them and starts them anew; only the tasks and their
 reports take this way: JSON, one object a line.
 
@@ -155,18 +155,18 @@ class LineWire:
                     return
         except BlockingIOError:
             return
-        except (OSError, ValueError):  # the process died, or is none of ours
+        except (OSError, ValueError, RecursionError):  # the process died, or is none of ours
             self._hang_up(line)
 
     def _hear(self, line: _Line, piece: bytes) -> None:
+        if not line.worker and len(line.incoming.rest) + len(piece) > LONGEST_HELLO:
+            msg = "a caller that does not say who it is"
+            raise ValueError(msg)
         for content in line.incoming.split(piece):
             if line.worker:
                 self._inbox.say("report", (NO_MOMENT, content))
             else:
                 self._greet(line, content)
-        if not line.worker and len(line.incoming.rest) > LONGEST_HELLO:
-            msg = "a caller that does not say who it is"
-            raise ValueError(msg)
 
     def _greet(self, line: _Line, content: Any) -> None:
         token = content.get("token") if isinstance(content, dict) else None

@@ -20,7 +20,7 @@ scheduler's clock, 0 where it does not matter, and `content` has ``task, slot, r
 
 
 class Wire(Protocol):
-    """Takes tasks to the workers of one scheduler. Called from the supervisor's thread alone, but for `send`."""
+    """Takes tasks to the workers of one scheduler. Called from the supervisor's thread alone."""
 
     def open(self) -> None:
         """Begin to hear; again whenever the connection to the scheduler has been made anew."""
