@@ -393,6 +393,15 @@ def test_a_wall_clock_that_jumps_changes_nothing(search, monkeypatch):
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def hearing():
+    """Hear a closed terminal, also where the tests themselves run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_signal_asks_for_an_end_in_order(number):
     heard = []
@@ -414,6 +423,7 @@ def test_nohup_stays_in_force():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.usefixtures("hearing")
 def test_a_closed_terminal_does_not_break_what_is_printed():
     """A script on a terminal that goes away ends in order, although its output has nowhere to go."""
     script = (
