@@ -8,6 +8,7 @@ rows). ``again`` is the configuration of that model trained anew with other seed
 its R2 on the same rows, which takes out the luck of the best of many trainings.
 
 ours            ``optuna/tpe`` and the default pruner, in process, with run folder and leaderboard
+gp              ``optuna/gp`` and the default pruner, likewise; needs torch, so it runs only where it is named
 random          random search without pruner in the same harness and space
 kt-hyperband    ``keras_tuner.Hyperband`` (factor 3) over the same space, ``Model.fit``, early stopping by its patience
 kt-random       ``keras_tuner.RandomSearch``, likewise
@@ -169,6 +170,13 @@ def ours(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
 def at_random(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
     """Search at random, every trial to its end."""
     in_harness(problem, watch, seed, folder, "optuna/random", "none")
+
+
+def gaussian(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
+    """Search with the Gaussian process and the default pruner."""
+    from automl_pheno.study.engines import DEFAULT_PRUNER
+
+    in_harness(problem, watch, seed, folder, "optuna/gp", DEFAULT_PRUNER)
 
 
 # -- KerasTuner ----------------------------------------------------------------------------------------------------
@@ -379,6 +387,7 @@ def _kt_random(problem: Problem, watch: Watch, seed: int, folder: Path) -> None:
 
 SIDES = {
     "ours": ours, "kt-hyperband": _kt_hyperband, "random": at_random, "easypheno": easypheno, "kt-random": _kt_random,
+    "gp": gaussian,
 }  # fmt: skip
 
 
@@ -511,7 +520,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
-    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
+    parser.add_argument("--sides", nargs="+", default=[side for side in SIDES if side != "gp"], choices=list(SIDES))
     parser.add_argument("--jobs", type=int, default=2, help="searches at a time, each on a core of its own")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: for a busy machine")
     parser.add_argument("--again", type=int, default=3, help="trainings of each configuration found; 0: none")
