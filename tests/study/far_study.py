@@ -187,15 +187,6 @@ def show(capsys, text):
         sys.stdout.write(f"\n{text}\n")
 
 
-def wait_for(condition, seconds=60.0):
-    """Wait until the condition holds and return what it returned."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
-
-
 def assert_exact(records, trials):
     """Assert that there are so many trials, none twice."""
     assert [record.state for record in records] == ["complete"] * trials

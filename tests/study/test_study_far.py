@@ -9,8 +9,9 @@ import subprocess
 import dask
 import pandas as pd
 import pytest
-from far_study import Hearing, Machines, assert_exact, hidden, make_run, search_far, wait_for
+from far_study import Hearing, Machines, assert_exact, hidden, make_run, search_far
 from study_data import make_dataset
+from study_wait import wait_for
 
 import automl_pheno as ap
 from automl_pheno.errors import StudyError

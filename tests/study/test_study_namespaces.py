@@ -9,7 +9,8 @@ import subprocess
 
 import dask
 import pytest
-from far_study import Hearing, Machines, assert_exact, hidden, make_run, meanwhile, search_far, show, wait_for
+from far_study import Hearing, Machines, assert_exact, hidden, make_run, meanwhile, search_far, show
+from study_wait import wait_for
 
 from automl_pheno.study.slots.dask_executor import remote_executor
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 import slurm_here
-from far_study import HERE, Hearing, assert_exact, make_run, meanwhile, search_far, show, wait_for
+from far_study import HERE, Hearing, assert_exact, make_run, meanwhile, search_far, show
+from study_wait import wait_for
 
 from automl_pheno.errors import StudyError
 from automl_pheno.study.config import make_study
