@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import pandas as pd
 
-from automl_pheno.data import Dataset, read_dataset
+from automl_pheno.data import Dataset, Reading, read_dataset, spelled_out
 from automl_pheno.errors import DataError
 
 Data = Union[str, Path, pd.DataFrame, Dataset]
@@ -19,16 +19,8 @@ Data = Union[str, Path, pd.DataFrame, Dataset]
 _FRAME = "DataFrame"
 
 
-def read(
-    data: Data,
-    *,
-    trait_table: str | Path | None = None,
-    sequence_column: str | None = None,
-    id_column: str | None = None,
-    genome: str | Path | None = None,
-    multiallelic: str = "split",
-    genotype_field: str = "auto",
-) -> Dataset:
+@spelled_out
+def read(data: Data, **reading: Any) -> Dataset:
     """Return a data set; what was noticed is in its ``notes``.
 
     Parameters
@@ -39,8 +31,13 @@ def read(
         numbers.
     trait_table
         Path of a table of traits, where `data` has none; several rows of one sample are averaged.
+    format
+        Name of a reader; ``auto`` recognises it.
     sequence_column, id_column
         None is recognised.
+    missing
+        Cells that mean "no value" besides ``NA`` and the like: ``-9``, ``["-9", "-"]``; ``value:-9`` says that -9 is
+        a value.
     genome
         FASTA that intervals lie in.
     multiallelic
@@ -55,15 +52,7 @@ def read(
     """
     if isinstance(data, Dataset):
         return data
-    read_file = partial(
-        read_dataset,
-        trait_table=trait_table,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        genome=genome,
-        multiallelic=multiallelic,
-        genotype_field=genotype_field,
-    )
+    read_file = partial(read_dataset, reading=Reading.of(**reading))
     if not isinstance(data, pd.DataFrame):
         return read_file(data)
     numbered = isinstance(data.index, pd.RangeIndex)

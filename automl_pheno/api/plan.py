@@ -12,7 +12,7 @@ import pandas as pd
 
 from automl_pheno.api.data import Data, read
 from automl_pheno.api.run import EXPLANATION, Run
-from automl_pheno.data import Dataset
+from automl_pheno.data import READING_WORDS, Dataset
 from automl_pheno.errors import StudyError, known_names
 from automl_pheno.splits import SplitConfig
 from automl_pheno.study.config import StudyConfig, load_study, make_study
@@ -28,9 +28,7 @@ DEMO_SECONDS = 120.0
 """Without data: a search that ends, with everything around it, within about 3.5 minutes on two cores."""
 
 _SPLIT_FIELDS = ("groups", "folds", "regime", "populations", "extrapolation")
-_DATA_FIELDS = (
-    "trait", "trait_table", "sequence_column", "id_column", "genome", "multiallelic", "genotype_field",
-)  # fmt: skip
+_DATA_FIELDS = ("trait", *READING_WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,8 +92,9 @@ def search(
     dashboard
         Port of 127.0.0.1 on which the dashboard is served while the search runs, 0 for a free one; None for none.
     **options
-        ``trait_table``, ``sequence_column``, ``id_column``, ``groups`` (what stays together, for example
-        ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``,
+        ``trait_table``, ``id_column``, ``missing`` and every other word of `read`; ``groups`` (what stays together,
+        for example ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``; every field of a study file:
+        ``metric``,
         ``time_limit``, ``workers``, ``engine``, ``pruner``, ``baselines``, ``leakage``, ``backend``, ``seed`` ...
 
     Raises

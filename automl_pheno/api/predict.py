@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,20 +32,10 @@ class Predicted:
     notes: tuple[str, ...]
 
 
-def predict_file(
-    run: str | Path,
-    source: str | Path,
-    out: Path,
-    *,
-    sequence_column: str | None = None,
-    id_column: str | None = None,
-    genome: str | Path | None = None,
-    multiallelic: str = "split",
-    genotype_field: str = "auto",
-) -> Predicted:
+def predict_file(run: str | Path, source: str | Path, out: Path, **reading: Any) -> Predicted:
     """Predict the samples of a file and write ``id, prediction`` to the CSV `out`, whole or not at all.
 
-    The options are those of `automl_pheno.read`.
+    ``**reading`` is as for `automl_pheno.read`.
 
     Raises
     ------
@@ -57,14 +48,7 @@ def predict_file(
     if out.is_dir() or not out.parent.is_dir():
         msg = f"{out}: must be a file in an existing folder"
         raise StudyError(msg)
-    dataset = read(
-        source,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        genome=genome,
-        multiallelic=multiallelic,
-        genotype_field=genotype_field,
-    )
+    dataset = read(source, **reading)
     samples = best.samples(dataset)
     table = pd.DataFrame({"id": samples.ids, "prediction": best.predictor.predict(samples.inputs)})
     write_text(out, table.to_csv(index=False))

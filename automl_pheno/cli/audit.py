@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automl_pheno.cli.options import (
+    NOTHING_SAID,
     DataFile,
-    Genome,
-    IdColumn,
-    SequenceColumn,
+    Said,
     Trait,
-    TraitTable,
+    with_reading,
 )
 
 if TYPE_CHECKING:
@@ -23,16 +22,14 @@ if TYPE_CHECKING:
 EXIT_LEAKS = 3
 
 
+@with_reading()
 def audit(
     split: Annotated[
         Path, typer.Argument(metavar="SPLIT", help="split.csv, or a split by GraphPart, DataSAIL or hashFrag.")
     ],
     data: DataFile = None,
     trait: Trait = None,
-    trait_table: TraitTable = None,
-    sequence_column: SequenceColumn = None,
-    id_column: IdColumn = None,
-    genome: Genome = None,
+    reading: Said = NOTHING_SAID,
     identity: Annotated[
         float | None,
         typer.Option("--identity", help="Sequences are alike from this identity on.", show_default=False),
@@ -84,10 +81,7 @@ def audit(
             split,
             data=data,
             trait=trait,
-            trait_table=trait_table,
-            sequence_column=sequence_column,
-            id_column=id_column,
-            genome=genome,
+            **reading,
             identity=identity,
             relatedness=relatedness,
             groups=group_by,

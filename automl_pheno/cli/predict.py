@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from automl_pheno.cli.options import Genome, GenotypeField, Multiallelic, RunFolder
+from automl_pheno.cli.options import NOTHING_SAID, RunFolder, Said, with_reading
 
 
+@with_reading(without=("trait_table",))
 def predict(
     run: RunFolder,
     input_file: Annotated[
@@ -17,13 +18,7 @@ def predict(
         typer.Argument(metavar="INPUT", help="FASTA, a table with sequences, a dosage table, VCF, PLINK or BED."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write: id, prediction.")],
-    sequence_column: Annotated[
-        str | None, typer.Option("--sequence-column", help="Column of a table.", show_default=False)
-    ] = None,
-    id_column: Annotated[str | None, typer.Option("--id-column", help="Column of a table.", show_default=False)] = None,
-    genome: Genome = None,
-    multiallelic: Multiallelic = None,
-    genotype_field: GenotypeField = None,
+    reading: Said = NOTHING_SAID,
 ) -> None:
     """Predict new samples with the winner of a run.
 
@@ -33,16 +28,7 @@ def predict(
     from automl_pheno.study.steps import step_bar
 
     with step_bar():
-        done = predict_file(
-            run,
-            input_file,
-            out,
-            sequence_column=sequence_column,
-            id_column=id_column,
-            genome=genome,
-            multiallelic=multiallelic or "split",
-            genotype_field=genotype_field or "auto",
-        )
+        done = predict_file(run, input_file, out, **reading)
     for note in done.notes:
         print(note)
     print(f"{done.n:,} predictions of {done.trait} -> {out}")

@@ -8,34 +8,27 @@ from typing import Annotated
 import typer
 
 from automl_pheno.cli.options import (
+    NOTHING_SAID,
     DataFile,
     Extrapolation,
     Folds,
-    Genome,
-    GenotypeField,
     GroupBy,
-    IdColumn,
-    Multiallelic,
     Regime,
+    Said,
     Seed,
-    SequenceColumn,
     StudyFile,
     Trait,
-    TraitTable,
+    with_reading,
 )
 
 
+@with_reading()
 def search(
     study: StudyFile = None,
     space: Annotated[Path | None, typer.Option("--space", help="Search space (YAML).", show_default=False)] = None,
     data: DataFile = None,
     trait: Trait = None,
-    trait_table: TraitTable = None,
-    sequence_column: SequenceColumn = None,
-    id_column: IdColumn = None,
-    genome: Genome = None,
-    multiallelic: Multiallelic = None,
-    genotype_field: GenotypeField = None,
+    reading: Said = NOTHING_SAID,
     group_by: GroupBy = None,
     regime: Regime = None,
     extrapolation: Extrapolation = None,
@@ -101,12 +94,7 @@ def search(
         space=space,
         data=data,
         trait=trait,
-        trait_table=trait_table,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        genome=genome,
-        multiallelic=multiallelic,
-        genotype_field=genotype_field,
+        **reading,
         groups=group_by,
         regime=regime,
         extrapolation=extrapolation,

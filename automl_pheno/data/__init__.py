@@ -7,21 +7,23 @@ from automl_pheno.data import dosage, fasta, intervals, plink, table, vcf
 from automl_pheno.data.curate import choose_trait, drop_missing
 from automl_pheno.data.dataset import Dataset, Examples, FloatArray, InputKind, Inputs, IntArray, StrArray, UInt8Array
 from automl_pheno.data.encode import decode, encode_sequences, one_hot, one_hot_table, reverse_complement
-from automl_pheno.data.read import GENOTYPE_FIELDS, MULTIALLELIC, READERS, Reader, ReadOptions, Samples, read_dataset
+from automl_pheno.data.options import READING_WORDS, Missing, Reading, spelled_out
+from automl_pheno.data.read import READERS, Reader, ReadOptions, Samples, read_dataset
 from automl_pheno.data.store import load_dataset, save_dataset
 
 __all__ = [
-    "GENOTYPE_FIELDS",
-    "MULTIALLELIC",
     "READERS",
+    "READING_WORDS",
     "Dataset",
     "Examples",
     "FloatArray",
     "InputKind",
     "Inputs",
     "IntArray",
+    "Missing",
     "ReadOptions",
     "Reader",
+    "Reading",
     "Samples",
     "StrArray",
     "UInt8Array",
@@ -39,6 +41,7 @@ __all__ = [
     "read_dataset",
     "reverse_complement",
     "save_dataset",
+    "spelled_out",
     "table",
     "vcf",
 ]

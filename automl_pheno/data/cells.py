@@ -14,9 +14,6 @@ from automl_pheno.data.dataset import FloatArray, StrArray
 from automl_pheno.data.source import Source
 from automl_pheno.errors import DataError, known_names
 
-MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", ".")
-"""Cells that mean "no value" unless the caller says otherwise."""
-
 ID_NAMES = (
     "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
     "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.cells import MISSING, Frames, Table, to_frames
+from automl_pheno.data.cells import Frames, Table, to_frames
 from automl_pheno.data.dataset import Dataset, Inputs, StrArray
+from automl_pheno.data.options import READING_WORDS, Reading, ReadOptions
 from automl_pheno.data.source import Preview, Source
-from automl_pheno.errors import DataError, UnknownNameError
+from automl_pheno.errors import DataError
 from automl_pheno.registry import Registry
+
+__all__ = ["READERS", "ReadOptions", "Reader", "Samples", "read_dataset"]
 
 _OTHERS = {
     ".pgen": "PLINK 2 files are not read; convert them (plink2 --make-bed)",
@@ -23,47 +25,7 @@ _OTHERS = {
     ".hmp": "HapMap files are not read; convert them to VCF (TASSEL: -export -exportType VCF)",
 }
 _WRAPPINGS = (".gz", ".bgz", ".txt")
-MULTIALLELIC = ("split", "skip")
-"""What is done with sites that have several alternate alleles."""
-GENOTYPE_FIELDS = ("auto", "GT", "DS")
-"""Fields of a VCF that dosages may come from."""
 _MOST_MISSING_NOTES = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """What the caller says about a file.
-
-    Attributes
-    ----------
-    delimiter
-        Of a table.
-    sequence_column, id_column
-        Column names; None is to be recognised.
-    missing
-        Cells that mean "no value".
-    has_trait_table
-        Traits come from another file.
-    wanted
-        ``wanted(names, other names, ...)`` says which samples may have a row in that file, so that the others need not
-        be loaded; None is all.
-    genome
-        FASTA that intervals lie in.
-    multiallelic
-        ``split``: a variant for each alternate allele; ``skip``: none.
-    genotype_field
-        ``GT``: dosages are counted; ``DS``: they are stated; ``auto``: DS where all sites have it.
-    """
-
-    delimiter: str
-    sequence_column: str | None
-    id_column: str | None
-    missing: frozenset[str]
-    has_trait_table: bool
-    wanted: Callable[..., npt.NDArray[np.bool_]] | None = None
-    genome: Path | None = None
-    multiallelic: str = "split"
-    genotype_field: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +81,7 @@ READERS: Registry[Reader] = Registry("format")
 """Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``vcf``, ``plink``, ``intervals``."""
 
 
-def read_dataset(
-    path: str | Path,
-    *,
-    trait_table: str | Path | None = None,
-    format: str = "auto",  # noqa: A002 - the word users know
-    sequence_column: str | None = None,
-    id_column: str | None = None,
-    missing: tuple[str, ...] = MISSING,
-    genome: str | Path | None = None,
-    multiallelic: str = "split",
-    genotype_field: str = "auto",
-) -> Dataset:
+def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any) -> Dataset:
     """Read inputs, and traits from the same file or from a trait table.
 
     Parameters
@@ -139,20 +90,9 @@ def read_dataset(
         Table with a sequence column, FASTA, dosage table (samples × variants), VCF, BCF, PLINK (any of the three
         files, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
         gzip.
-    trait_table
-        Table whose ids are matched with those of `path`; several rows of one id are averaged.
-    format
-        ``auto`` or a name in `READERS`.
-    sequence_column, id_column
-        Names of columns; None is recognised by name, then by content. `id_column` holds for each table that has it.
-    missing
-        Cells that mean "no value".
-    genome
-        FASTA that intervals lie in; needed for them alone.
-    multiallelic
-        Of VCF: ``split`` makes a variant of each alternate allele, ``skip`` leaves such sites out.
-    genotype_field
-        Of VCF: ``GT`` counts alleles, ``DS`` takes stated dosages, ``auto`` takes DS where all sites have it.
+    reading, **words
+        What is said about the files, as a value or as words of their own (``trait_table=``, ``missing=`` ...), which
+        win; see `Reading`.
 
     Returns
     -------
@@ -164,33 +104,24 @@ def read_dataset(
     DataError
         The files break a rule; the message has file and line.
     UnknownNameError
-        `format`, `multiallelic` or `genotype_field` is unknown.
+        A format or a choice is unknown.
     """
     from automl_pheno.data.plink import find_bed
     from automl_pheno.data.trait_table import join_traits, open_trait_table
 
-    for kind, value, known in (
-        ("choice for multi-allelic sites", multiallelic, MULTIALLELIC),
-        ("genotype field", genotype_field, GENOTYPE_FIELDS),
-    ):
-        if value not in known:
-            raise UnknownNameError(kind, value, known)
+    reading = replace(Reading() if reading is None else reading, **words)
+    trait_table, genome = reading.trait_table, reading.genome
     source = Source(find_bed(Path(path)))
     _refuse_other_names(source)
     preview = source.preview()
-    traits = None if trait_table is None else open_trait_table(Source(Path(trait_table)), id_column)
+    traits = None if trait_table is None else open_trait_table(Source(trait_table), reading.id_column)
     options = ReadOptions(
+        **{name: getattr(reading, name) for name in READING_WORDS},
         delimiter=preview.delimiter,
-        sequence_column=sequence_column,
-        id_column=id_column,
-        missing=frozenset(missing),
-        has_trait_table=trait_table is not None,
+        has_trait_table=traits is not None,
         wanted=None if traits is None else traits.may_have,
-        genome=None if genome is None else Path(genome),
-        multiallelic=multiallelic,
-        genotype_field=genotype_field,
     )
-    name = _recognise(source, preview, options) if format == "auto" else format
+    name = _recognise(source, preview, options) if reading.format == "auto" else reading.format
     reader = READERS[name]
     if genome is not None and name != "intervals":
         msg = f"{source.path}: a genome is for intervals (BED), but this is of format {name}"
@@ -253,7 +184,7 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
 _NOTHING = Inputs(kind="genotype", values=np.empty((0, 0), dtype=np.float32))
 
 
-def _own_frames(samples: Samples, missing: frozenset[str]) -> Frames:
+def _own_frames(samples: Samples, missing: Collection[str]) -> Frames:
     if samples.table is not None:
         return to_frames(samples.table, samples.ids, missing)
     index = pd.Index(samples.ids, name="id")

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from automl_pheno.curation import CurationConfig
-from automl_pheno.errors import SpaceError, StudyError, UnknownNameError, known_names
+from automl_pheno.data.options import READING_WORDS, Reading
+from automl_pheno.errors import DataError, SpaceError, StudyError, UnknownNameError, known_names
 from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.space.document import Located, Problems, decode, parse_document
@@ -25,6 +37,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i)?)?B?", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+]*://")
+_PATHS = ("file", "trait_table", "genome")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -32,22 +45,40 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataConfig(_Frozen):
-    """Where the data are."""
+def _mirrored() -> Any:
+    """Return a model with the fields of `Reading`, so that a study file has each of them."""
+    hints = get_type_hints(Reading)
+    made: dict[str, Any] = {}
+    for item in fields(Reading):
+        kind = item.metadata.get("plain", hints[item.name])
+        convert = item.metadata.get("convert")
+        default = item.default if convert is None else convert(item.default)
+        kind = kind if convert is None else Annotated[kind, BeforeValidator(_worded(convert))]
+        made[item.name] = (kind, Field(default=default, description=item.metadata["help"]))
+    return create_model("Reading", __base__=_Frozen, **made)
+
+
+def _worded(convert: Callable[[object], object]) -> Callable[[object], object]:
+    """Return `convert` with errors that pydantic collects."""
+
+    def converted(value: object) -> object:
+        try:
+            return convert(value)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+
+    return converted
+
+
+class DataConfig(_mirrored()):  # type: ignore[misc]
+    """Where the data are, and how they are to be read: what `Reading` has."""
 
     file: Path = Field(description="Table, FASTA, intervals (BED), dosage table, VCF or PLINK; .gz is understood.")
-    trait_table: Path | None = Field(default=None, description="Table of traits, where the file has none.")
     trait: str | None = Field(default=None, description="Which trait; needed only where there are several.")
-    format: str = Field(default="auto", description="Name of a reader; auto recognises it.")
-    sequence_column: str | None = Field(default=None, description="Column with the sequences.")
-    id_column: str | None = Field(default=None, description="Column with the sample ids.")
-    genome: Path | None = Field(default=None, description="FASTA of the genome; for intervals.")
-    multiallelic: Literal["split", "skip"] = Field(
-        default="split", description="Sites with several alternate alleles: one variant each, or left out. VCF."
-    )
-    genotype_field: Literal["auto", "GT", "DS"] = Field(
-        default="auto", description="Calls (GT) or dosages (DS); auto takes DS where all samples have it. VCF."
-    )
+
+    def reading(self) -> Reading:
+        """Return how the files are to be read."""
+        return Reading(**{name: getattr(self, name) for name in READING_WORDS})
 
 
 class StudyConfig(_Frozen):
@@ -306,7 +337,7 @@ def _make_relative_to(fields: dict[str, Any], folder: Path) -> None:
     if isinstance(fields.get("space"), str):
         fields["space"] = folder / fields["space"]
     if isinstance(data := fields.get("data"), dict):
-        for key in ("file", "trait_table", "genome"):
+        for key in _PATHS:
             if isinstance(data.get(key), str):
                 data[key] = folder / data[key]
 

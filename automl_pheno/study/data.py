@@ -8,13 +8,4 @@ from automl_pheno.study.config import DataConfig
 
 def read_data(config: DataConfig) -> Dataset:
     """Return the data set of ``data:`` in a study file. Raises DataError."""
-    return read_dataset(
-        config.file,
-        trait_table=config.trait_table,
-        format=config.format,
-        sequence_column=config.sequence_column,
-        id_column=config.id_column,
-        genome=config.genome,
-        multiallelic=config.multiallelic,
-        genotype_field=config.genotype_field,
-    )
+    return read_dataset(config.file, config.reading())
