@@ -43,7 +43,7 @@ def read(data: Data, **reading: Any) -> Dataset:
     multiallelic
         Sites of a VCF with several alternate alleles: ``split`` or ``skip``.
     genotype_field
-        Of a VCF: ``GT``, ``DS``, or ``auto``, which is DS where all sites have it.
+        Of a VCF: ``GT``, ``DS``, or ``auto``, which is DS and, call by call, GT where none is stated.
 
     Raises
     ------

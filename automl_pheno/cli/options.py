@@ -97,6 +97,12 @@ _READING: dict[str, Any] = {
             show_default=False,
         ),
     ],
+    "ploidy": Annotated[
+        int | None,
+        typer.Option(
+            "--ploidy", help="Alleles of a call, where a file does not say: 4 of a table of 0 to 4.", show_default=False
+        ),
+    ],
 }
 """Options of reading, by their name in `automl_pheno.data.Reading`."""
 

@@ -3,7 +3,7 @@
 A reader is one file with one class, registered in `READERS`, and imported here.
 """
 
-from automl_pheno.data import dosage, fasta, intervals, plink, table, vcf
+from automl_pheno.data import dosage, fasta, hapmap, intervals, ped, plink, raw, table, vcf
 from automl_pheno.data.curate import choose_trait, drop_missing
 from automl_pheno.data.dataset import Dataset, Examples, FloatArray, InputKind, Inputs, IntArray, StrArray, UInt8Array
 from automl_pheno.data.encode import decode, encode_sequences, one_hot, one_hot_table, reverse_complement
@@ -33,11 +33,14 @@ __all__ = [
     "drop_missing",
     "encode_sequences",
     "fasta",
+    "hapmap",
     "intervals",
     "load_dataset",
     "one_hot",
     "one_hot_table",
+    "ped",
     "plink",
+    "raw",
     "read_dataset",
     "reverse_complement",
     "save_dataset",

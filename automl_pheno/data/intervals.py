@@ -22,6 +22,7 @@ import pandas as pd
 from automl_pheno.data.cells import Table, check_ids, checked_records, find_id_column, parse_number
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.encode import encode_sequences, reverse_complement
+from automl_pheno.data.plink import plink_text
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import BLANKS, Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
@@ -47,7 +48,12 @@ class IntervalReader:
     def recognises(self, preview: Preview, missing: Collection[str]) -> bool:
         """Say whether columns are called chromosome, start and end, or the first rows are laid out like BED."""
         names = {name.lower() for name in preview.header}
-        if Source.is_binary(preview.head) or names & set(SEQUENCE_NAMES) or sequence_like(preview, missing):
+        if (
+            Source.is_binary(preview.head)
+            or plink_text(preview.path)
+            or names & set(SEQUENCE_NAMES)
+            or sequence_like(preview, missing)
+        ):
             return False
         if all(names & set(group) for group in (CHROMOSOME_NAMES, START_NAMES, END_NAMES)):
             return True

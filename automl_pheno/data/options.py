@@ -18,6 +18,8 @@ from automl_pheno.errors import DataError, UnknownNameError
 USUAL_MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "none", ".")
 """Cells that mean "no value" in every table."""
 
+HIGHEST_PLOIDY = 12
+"""More alleles at one place no crop has."""
 _A_VALUE = "value:"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -126,9 +128,12 @@ class Reading:
     genotype_field: Literal["auto", "GT", "DS"] = field(
         default="auto",
         metadata={
-            "help": "Calls (GT) or dosages (DS); auto takes DS where all samples have it. VCF.",
+            "help": "Calls (GT) or dosages (DS); auto takes DS, call by call GT where none is stated. VCF.",
             "kind": "genotype field",
         },
+    )
+    ploidy: int | None = field(
+        default=None, metadata={"help": "Alleles of a call, where a file does not say: tables of 0 to 4 are 4."}
     )
 
     def __post_init__(self) -> None:
@@ -136,6 +141,9 @@ class Reading:
         for name, kind, known in _choices():
             if getattr(self, name) not in known:
                 raise UnknownNameError(kind, getattr(self, name), known)
+        if self.ploidy is not None and not 1 <= self.ploidy <= HIGHEST_PLOIDY:
+            msg = f"ploidy must be from 1 to {HIGHEST_PLOIDY}, got {self.ploidy}"
+            raise DataError(msg)
         for name in ("trait_table", "genome"):
             if isinstance(path := getattr(self, name), str):
                 object.__setattr__(self, name, Path(path))

@@ -6,18 +6,17 @@ allele 2 is the reference. This is PLINK 2's reading of such files. https://www.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from automl_pheno.data.cells import Table, parse_number
-from automl_pheno.data.dataset import FloatArray, Inputs, IntArray, StrArray
+from automl_pheno.data.dataset import FloatArray, IntArray
+from automl_pheno.data.fam import Fam, fields_of_six
 from automl_pheno.data.read import READERS, ReadOptions, Samples
-from automl_pheno.data.source import BLANKS, Preview, Source
-from automl_pheno.data.variants import blocks, check_order, genotype_notes, unique_names, variant_table
+from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.variants import blocks, check_order, unique_names, variant_table
 from automl_pheno.errors import DataError
 from automl_pheno.progress import ticking
 
@@ -25,20 +24,26 @@ MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR = b"\x01"
 _MAGIC_BYTES = 3
 _CALLS_A_BYTE = 4
-_COLUMNS = 6
 _NONE = "0"
-_SEX = {"1": "male", "2": "female"}
-_NO_PHENOTYPE = ("-9", "NA", "nan", "NaN")
-_CASES = {1.0, 2.0}
-_FEWEST = 2
+_OTHERS = (".bim", ".fam")
+_TEXTS = {".map": ".ped", ".tfam": ".tped"}
 
 
 def find_bed(path: Path) -> Path:
-    """Return the .bed of PLINK data that are named by any of their three files or by what the names have in common."""
-    if path.suffix.lower() in (".bim", ".fam"):
+    """Return the file with the calls of PLINK data that are named by any of their files, or by what these share."""
+    suffix = path.suffix.lower()
+    if suffix in _OTHERS:
         return path.with_suffix(".bed")
-    bed = path.with_name(f"{path.name}.bed")
-    return bed if not path.exists() and bed.exists() else path
+    if suffix in _TEXTS and path.with_suffix(_TEXTS[suffix]).exists():
+        return path.with_suffix(_TEXTS[suffix])
+    named = (path.with_name(f"{path.name}{suffix}") for suffix in (".bed", *_TEXTS.values()))
+    return path if path.exists() else next((other for other in named if other.exists()), path)
+
+
+def plink_text(path: Path) -> str | None:
+    """Return .ped or .tped where a file is called so, also gzipped."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
+    return suffixes[-1] if suffixes[-1:] in ([".ped"], [".tped"]) else None
 
 
 class PlinkReader:
@@ -57,32 +62,20 @@ class PlinkReader:
         DataError
             A file is missing, damaged or of another length than the others say, or breaks a rule.
         """
-        fam = _Fam.read(Source(source.path.with_suffix(".fam")))
+        fam = Fam.read(Source(source.path.with_suffix(".fam")))
         variants, notes = _read_bim(Source(source.path.with_suffix(".bim")))
         check_bed(source.path, len(fam.ids), len(variants))
-        ids, fam_notes = fam.unique_ids()
-        others = fam.other_ids()
-        kept = np.ones(len(ids), dtype=bool) if options.wanted is None else options.wanted(ids, *others.values())
-        rows = np.flatnonzero(kept)
-        values = read_bed(
-            source.path, n_samples=len(ids), n_variants=len(variants), samples=None if kept.all() else rows
-        )
-        table, columns, more = fam.columns(ids, rows, with_phenotype=not options.has_trait_table)
-        return Samples(
-            ids=ids[rows],
-            inputs=Inputs(kind="genotype", values=values, variants=variants),
-            table=table,
-            columns=columns,
-            other_ids={form: names[rows] for form, names in others.items()},
-            not_loaded=ids[~kept],
+        n_samples, n_variants = len(fam.ids), len(variants)
+
+        def take(rows: IntArray | None) -> FloatArray:
+            return read_bed(source.path, n_samples=n_samples, n_variants=n_variants, samples=rows)
+
+        return fam.samples(
+            take,
+            variants,
+            options,
             files=(fam.path, source.path.with_suffix(".bim")),
-            notes=(
-                "dosages count allele 1 of the .bim (the alternate allele)",
-                *fam_notes,
-                *notes,
-                *more,
-                *genotype_notes(values),
-            ),
+            notes=("dosages count allele 1 of the .bim (the alternate allele)", *notes),
         )
 
 
@@ -138,92 +131,8 @@ def read_bed(
     return values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fam:
-    """The .fam: one row a sample."""
-
-    path: Path
-    lines: list[int]
-    families: StrArray
-    ids: StrArray
-    sexes: list[str]
-    phenotypes: list[str]
-
-    @classmethod
-    def read(cls, source: Source) -> _Fam:
-        lines, rows = _rows(source, ("family", "id", "father", "mother", "sex", "phenotype"))
-        return cls(
-            path=source.path,
-            lines=lines,
-            families=np.array([row[0] for row in rows], dtype=np.str_),
-            ids=np.array([row[1] for row in rows], dtype=np.str_),
-            sexes=[row[4] for row in rows],
-            phenotypes=[row[5] for row in rows],
-        )
-
-    def other_ids(self) -> dict[str, StrArray]:
-        """Return how other files call the samples."""
-        pairs = list(zip(self.families.tolist(), self.ids.tolist(), strict=True))
-        return {
-            "IID": self.ids,
-            "FID_IID": np.array([f"{family}_{name}" for family, name in pairs], dtype=np.str_),
-            "FID:IID": np.array([f"{family}:{name}" for family, name in pairs], dtype=np.str_),
-        }
-
-    def unique_ids(self) -> tuple[StrArray, tuple[str, ...]]:
-        """Return the individual ids, or family and individual id where those repeat; both together must differ."""
-        first: dict[tuple[str, str], int] = {}
-        for line, family, name in zip(self.lines, self.families.tolist(), self.ids.tolist(), strict=True):
-            if (family, name) in first:
-                msg = f"{self.path}:{line}: sample {family} {name} is already in line {first[family, name]}"
-                raise DataError(msg)
-            first[family, name] = line
-        if len(np.unique(self.ids)) == len(self.ids):
-            return self.ids, ()
-        joined = self.other_ids()["FID_IID"]
-        if len(np.unique(joined)) < len(joined):
-            msg = f"{self.path}: individual ids repeat, and so do family and individual id joined by _"
-            raise DataError(msg)
-        return joined, ("individual ids repeat in different families; samples are called FID_IID",)
-
-    def columns(
-        self, ids: StrArray, rows: IntArray, *, with_phenotype: bool
-    ) -> tuple[Table | None, pd.DataFrame, tuple[str, ...]]:
-        """Return the phenotype as a table, sex and family as columns, and notes."""
-        columns: dict[str, list[str | None]] = {}
-        counts = pd.Series(self.families[self.families != _NONE]).value_counts()
-        if len(counts) > 1 and int(counts.max()) > 1:
-            columns["family"] = [None if self.families[row] == _NONE else str(self.families[row]) for row in rows]
-        sexes = [_SEX.get(self.sexes[row]) for row in rows]
-        if any(sexes):
-            columns["sex"] = sexes
-        frame: pd.DataFrame = pd.DataFrame(columns, index=pd.Index(ids[rows], name="id"), dtype=object)
-        cells, notes = self._phenotype()
-        if cells is None:
-            return None, frame, notes
-        if not with_phenotype:
-            return None, frame, ("the phenotype of the .fam is left out, since traits come from the trait table",)
-        lines = [self.lines[row] for row in rows]
-        return Table(path=self.path, lines=lines, cells={"phenotype": [cells[row] for row in rows]}), frame, notes
-
-    def _phenotype(self) -> tuple[list[str] | None, tuple[str, ...]]:
-        """Return the cells with "" for missing, or None where they say nothing."""
-        cells = ["" if cell in _NO_PHENOTYPE else cell for cell in self.phenotypes]
-        try:
-            values = [parse_number(cell) for cell in cells if cell]
-        except ValueError:
-            return cells, ()  # named with its line where it is asked for as a trait
-        distinct = set(values)
-        if len(distinct) < _FEWEST:
-            return None, ("the .fam states no phenotype: all are the same or missing",)
-        if _CASES <= distinct <= {0.0, *_CASES}:
-            cells = ["" if cell and parse_number(cell) == 0 else cell for cell in cells]
-            return cells, ("the phenotype of the .fam is case/control: 1 is control, 2 is case, 0 is missing",)
-        return cells, ()
-
-
 def _read_bim(source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    lines, rows = _rows(source, ("chromosome", "id", "cM", "position", "allele 1", "allele 2"))
+    lines, rows = fields_of_six(source, ("chromosome", "id", "cM", "position", "allele 1", "allele 2"))
     positions = []
     for line, row in zip(lines, rows, strict=True):
         if not row[3].isdecimal():
@@ -243,22 +152,6 @@ def _read_bim(source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     check_order(variants, where, "sort the files (plink --make-bed)")
     return unique_names(variants, where)
-
-
-def _rows(source: Source, names: Sequence[str]) -> tuple[list[int], list[list[str]]]:
-    """Return line numbers and the six fields of each line."""
-    if not source.path.exists():
-        msg = f"{source.path}: no such file; PLINK data are three files: .bed, .bim and .fam"
-        raise DataError(msg)
-    source.check()
-    lines, rows = [], []
-    for line, row in source.records(BLANKS):
-        if len(row) != _COLUMNS:
-            msg = f"{source.at(line)}: expected 6 columns ({', '.join(names)}), got {len(row)}"
-            raise DataError(msg)
-        lines.append(line)
-        rows.append(row)
-    return lines, rows
 
 
 READERS.add("plink")(PlinkReader())

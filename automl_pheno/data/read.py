@@ -22,7 +22,8 @@ __all__ = ["READERS", "ReadOptions", "Reader", "Samples", "read_dataset"]
 _OTHERS = {
     ".pgen": "PLINK 2 files are not read; convert them (plink2 --make-bed)",
     ".bgen": "BGEN files are not read; convert them (plink2 --make-bed, or --export vcf for dosages)",
-    ".hmp": "HapMap files are not read; convert them to VCF (TASSEL: -export -exportType VCF)",
+    ".lgen": "PLINK's long format is not read; convert it (plink --lfile NAME --make-bed)",
+    ".gen": "Oxford's format is not read; convert it (plink2 --gen FILE --sample FILE --make-bed)",
 }
 _WRAPPINGS = (".gz", ".bgz", ".txt")
 _MOST_MISSING_NOTES = 10
@@ -78,7 +79,7 @@ class Reader(Protocol):
 
 
 READERS: Registry[Reader] = Registry("format")
-"""Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``vcf``, ``plink``, ``intervals``."""
+"""Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``hapmap``, ``vcf``, ``plink``, ``raw``, ``ped``, ``intervals``."""
 
 
 def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any) -> Dataset:
@@ -87,8 +88,8 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
     Parameters
     ----------
     path
-        Table with a sequence column, FASTA, dosage table (samples × variants), VCF, BCF, PLINK (any of the three
-        files, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
+        Table with a sequence column, FASTA, table of genotypes (dosages or letters), HapMap, VCF, BCF, PLINK (.bed,
+        .ped, .tped or .raw, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
         gzip.
     reading, **words
         What is said about the files, as a value or as words of their own (``trait_table=``, ``missing=`` ...), which
@@ -174,9 +175,9 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
         raise DataError(msg)
     shown = ", ".join(preview.header[:8]) + (", ..." if len(preview.header) > 8 else "")
     msg = (
-        f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK or intervals, no column of DNA sequences, "
-        f"and the columns are not dosages from 0 to 2 (columns: {shown}); a table of traits goes beside the inputs as "
-        "the trait table"
+        f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK, HapMap or intervals, no column of DNA "
+        f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of traits "
+        "goes beside the inputs as the trait table (--trait-table); a few columns of genotypes have a digit in their names"
     )
     raise DataError(msg)
 

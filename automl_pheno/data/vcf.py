@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from automl_pheno.data.vcf_text import ABSENT, MISSING, AlleleArray, Site, check
 from automl_pheno.errors import DataError
 
 BCF_MAGIC = b"BCF"
+_FIELDS = {"auto": ("DS", "GT"), "DS": ("DS",), "GT": ("GT",)}
 _NOT_ALLELES = ("*", "<*>", "<NON_REF>")
 _SORT = "sort the file (bcftools sort)"
 _STDERR = 2
@@ -82,6 +83,9 @@ class _Found:
     haploid: int = 0
     half: int = 0
     ploidy: int = 0
+    with_doses: int = 0
+    stated: int = 0
+    counted: int = 0
 
 
 class _NoDoseError(Exception):
@@ -99,14 +103,14 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
     samples, sites = opened
     ids = np.array(samples, dtype=np.str_)
     kept = np.ones(len(ids), dtype=bool) if options.wanted is None else options.wanted(ids)
-    asked = options.genotype_field
-    note = ""
+    fields = _FIELDS[options.genotype_field]
     try:
-        found = _collect(samples, kept, sites(), options)
-        if asked == "auto":
-            note = "dosages are those stated by the file (DS), not counted from the calls (GT)"
+        found = _collect(samples, kept, sites(), options, fields)
     except _NoDoseError:
-        found = _collect(samples, kept, sites(), replace(options, genotype_field="GT"))
+        found = _collect(samples, kept, sites(), options, ("GT", "DS"))
+    if options.genotype_field == "DS" and len(found.columns) and not found.stated:
+        msg = f"{source.path}: DS is empty everywhere; count the calls instead (--genotype-field GT)"
+        raise DataError(msg)
     if not len(found.columns):
         what = f"none of its {found.sites:,} sites gives a variant" if found.sites else "only a header and no sites"
         msg = f"{source.path}: {what}"
@@ -121,23 +125,27 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
         ids=ids[kept],
         inputs=Inputs(kind="genotype", values=values, variants=variants),
         not_loaded=ids[~kept],
-        notes=(*([note] if note else []), *_notes(found), *renamed, *genotype_notes(values)),
+        notes=(*_field_notes(found, options.genotype_field), *_notes(found), *renamed, *genotype_notes(values)),
     )
 
 
 def _collect(
-    samples: Sequence[str], kept: npt.NDArray[np.bool_], sites: Iterator[Site], options: ReadOptions
+    samples: Sequence[str],
+    kept: npt.NDArray[np.bool_],
+    sites: Iterator[Site],
+    options: ReadOptions,
+    fields: tuple[str, ...],
 ) -> _Found:
     found = _Found(columns=DosageColumns(int(kept.sum())))
-    key = "GT" if options.genotype_field == "GT" else "DS"
     rows = slice(None) if kept.all() else kept
     for site in sites:
-        if key not in site.keys:
-            if options.genotype_field == "auto":
-                raise _NoDoseError
-            msg = f"{site.place}: {site.chromosome}:{site.position} has no {key} (FORMAT is {':'.join(site.keys)})"
-            raise DataError(msg)
+        there = tuple(field for field in fields if field in site.keys)
+        if not there:
+            raise DataError(_no_field(site, fields))
+        if fields == _FIELDS["auto"] and there != fields and there[0] == "GT":
+            raise _NoDoseError
         found.sites += 1
+        found.with_doses += "DS" in site.keys
         real = [number for number, alt in enumerate(site.alts, start=1) if alt not in _NOT_ALLELES]
         if not real:
             found.without += 1
@@ -148,10 +156,9 @@ def _collect(
         found.split += len(real) > 1
         found.filtered += not site.passed
         found.symbolic += any(site.alts[number - 1].startswith("<") for number in real)
-        columns = _from_calls(site, samples, real, found) if key == "GT" else _from_doses(site, samples, real, found)
-        for number, column in zip(real, columns, strict=True):
+        for number, column in zip(real, _dosages(site, samples, real, found, there, rows), strict=True):
             alt = site.alts[number - 1]
-            found.columns.append(column[rows])
+            found.columns.append(column)
             found.places.append(site.place)
             found.names.append(f"{site.name}_{alt}" if site.name and len(real) > 1 else site.name)
             found.chromosomes.append(site.chromosome)
@@ -161,8 +168,67 @@ def _collect(
     return found
 
 
-def _from_calls(site: Site, samples: Sequence[str], real: Sequence[int], found: _Found) -> Iterator[FloatArray]:
-    alleles = site.alleles()
+def _no_field(site: Site, fields: tuple[str, ...]) -> str:
+    text = f"{site.place}: {site.chromosome}:{site.position} has no {' and no '.join(sorted(fields, reverse=True))}"
+    text += f" (FORMAT is {':'.join(site.keys)})"
+    if {"GP", "GL", "PL"} & {*site.keys}:
+        text += "; probabilities are not read, so state dosages (plink2 --vcf dosage=GP, --export vcf vcf-dosage=DS)"
+    return text
+
+
+def _dosages(
+    site: Site,
+    samples: Sequence[str],
+    real: Sequence[int],
+    found: _Found,
+    there: tuple[str, ...],
+    rows: slice | npt.NDArray[np.bool_],
+) -> list[FloatArray]:
+    """Return the dosages of each real alternate allele: of the first field there is, of calls where DS is missing."""
+    alleles = site.alleles() if "GT" in site.keys else None
+    # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
+    ploidy = None if alleles is None else _ploidy(site, alleles, samples, found)
+    if there[0] == "DS":
+        columns = list(_from_doses(site, samples, real, ploidy))
+        lacking = np.isnan(columns)
+        found.stated += int((~lacking[:, rows]).sum())
+        if len(there) == 1 or not lacking.any():
+            return [column[rows] for column in columns]
+    else:
+        columns, lacking = [], np.ones((len(real), len(samples)), dtype=np.bool_)
+    assert alleles is not None
+    used = lacking.any(axis=0)
+    calls = list(_from_calls(site, alleles, samples, real, found, ploidy, used))
+    found.counted += int((lacking & ~np.isnan(calls))[:, rows].sum())
+    filled = np.where(lacking, calls, columns) if columns else calls
+    return [column[rows] for column in filled]
+
+
+def _field_notes(found: _Found, asked: str) -> tuple[str, ...]:
+    """Return what the dosages were taken from, where the file leaves a choice."""
+    if asked != "auto" or not found.with_doses:
+        return ()
+    if found.stated and found.counted:
+        return (
+            f"{found.stated:,} dosages are those stated by the file (DS); where DS is missing, {found.counted:,} are "
+            "counted from the calls (GT)",
+        )
+    if found.stated:
+        return ("dosages are those stated by the file (DS), not counted from the calls (GT)",)
+    lacking = found.sites - found.with_doses
+    why = f"{lacking:,} of {found.sites:,} sites have no DS" if lacking else "DS is empty everywhere"
+    return (f"{why}: dosages are counted from the calls (GT)",)
+
+
+def _from_calls(
+    site: Site,
+    alleles: AlleleArray,
+    samples: Sequence[str],
+    real: Sequence[int],
+    found: _Found,
+    ploidy: FloatArray | None,
+    used: npt.NDArray[np.bool_],
+) -> Iterator[FloatArray]:
     calls = alleles.T  # NumPy reduces its few long rows many times faster than many short ones
     if calls.max() > len(site.alts):
         row = int(np.argmax(calls.max(axis=0)))
@@ -172,8 +238,7 @@ def _from_calls(site: Site, samples: Sequence[str], real: Sequence[int], found: 
         )
         raise DataError(msg)
     lost = (calls == MISSING).any(axis=0)
-    ploidy = _ploidy(site, alleles, samples, found)
-    found.half += int((lost & (calls >= 0).any(axis=0)).sum()) if lost.any() else 0
+    found.half += int((used & lost & (calls >= 0).any(axis=0)).sum()) if lost.any() else 0
     for number in real:
         column = (calls == number).sum(axis=0, dtype=np.float32)
         if ploidy is not None:
@@ -214,15 +279,15 @@ def _ploidy(site: Site, alleles: AlleleArray, samples: Sequence[str], found: _Fo
     return None if sizes is None else sizes.astype(np.float32)
 
 
-def _from_doses(site: Site, samples: Sequence[str], real: Sequence[int], found: _Found) -> Iterator[FloatArray]:
+def _from_doses(
+    site: Site, samples: Sequence[str], real: Sequence[int], ploidy: FloatArray | None
+) -> Iterator[FloatArray]:
     doses = site.doses()
     if np.isnan(doses).all():
         doses = np.full((len(samples), len(site.alts)), np.nan)
     if doses.shape[1] != len(site.alts):
         msg = f"{site.place}: DS has {doses.shape[1]} value(s) a sample for {len(site.alts)} alternate allele(s)"
         raise DataError(msg)
-    # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
-    ploidy = _ploidy(site, site.alleles(), samples, found) if "GT" in site.keys else None
     if ploidy is not None:
         doses = doses * (_DIPLOID / ploidy)[:, None]
     wrong = ~np.isnan(doses) & ~((doses >= 0) & (doses <= _DIPLOID))

@@ -6,6 +6,7 @@ nothing installed; ``vcf.py`` turns what it yields into dosages. VCF specificati
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -193,9 +194,10 @@ def read_header(source: Source) -> TextHeader:
         It is no VCF, has no samples, or two of one name.
     """
     for number, line in enumerate(source.byte_lines(), start=1):
-        if line.startswith(b"##"):
+        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if text.startswith(b"##"):
             continue
-        fields = _text(line.rstrip(b"\r\n")).split("\t")
+        fields = _text(text.rstrip(b"\r\n")).split("\t")
         if fields[0] != _FIXED[0]:
             break
         if tuple(fields[: len(_FIXED)]) != _FIXED or len(fields) == len(_FIXED):

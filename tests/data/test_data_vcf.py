@@ -110,6 +110,50 @@ def test_stated_dosages_are_taken_where_all_sites_have_them(write):
         read_dataset(write(mixed), genotype_field="DS")
 
 
+def test_where_a_dosage_is_not_stated_the_call_counts(write):
+    rows = site("0/1:. 1/1:1.75 ./.:.", key="GT:DS") + site("1:. 0/1:0.9 0:0.1", place="X:5", name="rs2", key="GT:DS")
+    data = read_dataset(write(HEADER + rows))
+    np.testing.assert_array_equal(column(data, "rs1"), [1, 1.75, np.nan])
+    np.testing.assert_allclose(column(data, "rs2"), [2, 0.9, 0.2], rtol=1e-6)
+    assert any("3 dosages are those stated by the file (DS)" in note and ", 2 are counted" in note for note in data.notes)
+    two = site("0/2:.,. 1/1:1.5,0.25 ./.:.,.", key="GT:DS", alleles="A>G,T")
+    data = read_dataset(write(HEADER + two))
+    np.testing.assert_array_equal(column(data, "rs1_G"), [0, 1.5, np.nan])
+    np.testing.assert_array_equal(column(data, "rs1_T"), [1, 0.25, np.nan])
+
+
+def test_stated_dosages_that_are_empty_everywhere_are_counted_and_said(write):
+    text = HEADER + site("0/1:. 1/1:. 0/0:.", key="GT:DS") + site("0/1 1/1 0/0", place="1:20", name="x", key="GT:DS")
+    data = read_dataset(write(text))
+    assert column(data, "rs1") == [1, 2, 0] == column(data, "x")
+    assert any("DS is empty everywhere: dosages are counted from the calls (GT)" in note for note in data.notes)
+    with pytest.raises(DataError, match=r"DS is empty everywhere; count the calls instead \(--genotype-field GT\)"):
+        read_dataset(write(text), genotype_field="DS")
+    mixed = text + site("0.5 1 .", place="1:30", name="y", key="DS") + site("0/1 0/0 1/1", place="1:40", name="z")
+    data = read_dataset(write(mixed))
+    np.testing.assert_array_equal(column(data, "y"), [0.5, 1, np.nan])
+    assert column(data, "z") == [1, 0, 2]
+
+
+def test_probabilities_alone_are_refused_with_the_way_to_dosages(write):
+    with pytest.raises(DataError, match=r"has no GT and no DS \(FORMAT is GP\); probabilities are not read.*plink2"):
+        read_dataset(write(HEADER + site("0,1,0 1,0,0 0,0,1", key="GP")))
+
+
+@pytest.mark.parametrize("change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n")], ids=["BOM", "CRLF"])
+def test_a_byte_order_mark_and_ends_of_windows_change_nothing(write, change):
+    text = HEADER + site("0/1 1/1 0/0") + site("0/1:1 1/1:2 0/0:0", place="1:20", name="x", key="GT:DS")
+    plain, other = read_dataset(write(text, "a.vcf")), read_dataset(write(change(text), "b.vcf"))
+    np.testing.assert_array_equal(plain.inputs.values, other.inputs.values)
+    assert plain.ids.tolist() == other.ids.tolist()
+    assert plain.inputs.variants.equals(other.inputs.variants)
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "nan", "null", "NaN"])
+def test_a_sample_may_be_called_as_missing_values_are(write, name):
+    assert name in read_dataset(write(HEADER.replace("\ta\t", f"\t{name}\t") + site("0/1 1/1 0/0"))).ids.tolist()
+
+
 def test_numbers_of_any_form_and_place_are_read_as_python_reads_them(write):
     texts = ["0", "1", "2.0", "1e-3", "1.25E0", "0.333333333333", ".5", "."]
     rng = np.random.default_rng(0)
@@ -122,7 +166,7 @@ def test_numbers_of_any_form_and_place_are_read_as_python_reads_them(write):
                 cells[1], drawn[1] = "0/0", "."  # fields at the end may be left out
             rows.append(site(" ".join(cells), place=f"1:{len(rows) + 1}", name=f"v{len(rows)}", key=key))
             expected.append([np.nan if text == "." else float(text) for text in drawn])
-    data = read_dataset(write(HEADER + "".join(rows)))
+    data = read_dataset(write(HEADER + "".join(rows)), genotype_field="DS")
     np.testing.assert_array_equal(data.inputs.values, np.array(expected, dtype=np.float32).T)
 
 
