@@ -22,6 +22,7 @@ from automl_pheno.predictors.storage import load_predictor, read_header, read_va
 from automl_pheno.rng import generator
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
+from automl_pheno.study.verdict import comparison_sentence
 
 if TYPE_CHECKING:
     from automl_pheno.explain import Attribution
@@ -80,7 +81,7 @@ class Run:
         final = self.final
         comparison = final["comparison"]
         if comparison is not None:
-            return str(comparison["sentence"])
+            return comparison_sentence(comparison)
         return str(final["note"]) or "Networks and baselines were not compared: the run has only one of the two."
 
     @property

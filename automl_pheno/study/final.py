@@ -40,6 +40,7 @@ from automl_pheno.study.slots.symptoms import DISK, FRESH_PROCESS, GONE
 from automl_pheno.study.slots.worker import REFIT
 from automl_pheno.study.storage.book import TestClaim, TrialBook
 from automl_pheno.study.storage.journal import MAX_KILLS, MAX_LOSSES
+from automl_pheno.study.verdict import JUDGED, comparison_sentence, verdict_of
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
@@ -356,35 +357,21 @@ def _compare(plan: FinalPlan, y: FloatArray, fitted: Sequence[_Finalist], groups
     baseline = next((entry for entry in fitted if entry.record.kind == "baseline"), None)
     if network is None or baseline is None:
         return None
-    rng = generator(plan.seed, "bootstrap", "difference")
-    difference, low, high = bootstrap_difference(
-        y, network.predictions, baseline.predictions, plan.metric, rng, groups=groups
-    )
-    return {
+    measures = {}
+    for metric in dict.fromkeys((plan.metric, *JUDGED)):
+        rng = generator(plan.seed, "bootstrap", "difference")  # the same resamples for each measure
+        difference, low, high = bootstrap_difference(
+            y, network.predictions, baseline.predictions, metric, rng, groups=groups
+        )
+        measures[metric] = {"difference": difference, "low": low, "high": high}
+    comparison: dict[str, Any] = {
         "network": network.record.name,
         "baseline": baseline.record.name,
         "metric": plan.metric,
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "sentence": comparison_sentence(network.record.name, baseline.record.name, plan.metric, difference, low, high),
+        **measures[plan.metric],
+        "measures": measures,
     }
-
-
-def comparison_sentence(network: str, baseline: str, metric: str, difference: float, low: float, high: float) -> str:
-    """Return in words whether the network is better than the baseline, from ``metric(network) - metric(baseline)``."""
-    chosen = METRICS[metric]
-    better = low > 0 if chosen.higher_is_better else high < 0
-    worse = high < 0 if chosen.higher_is_better else low > 0
-    word = "better" if better else "worse" if worse else "not better"
-    return (
-        f"The network {network} is {word} than {_spelt(baseline)}: difference in {chosen.label} {difference:+.3f} "
-        f"(95 % interval {low:+.3f} to {high:+.3f})."
-    )
-
-
-def _spelt(baseline: str) -> str:
-    return baseline.upper() if baseline in ("gblup", "rkhs") else baseline.replace("_", " ")
+    return {**comparison, "verdict": verdict_of(comparison), "sentence": comparison_sentence(comparison)}
 
 
 def _keep_best(path: Path, winner: str) -> None:
