@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from automl_pheno.data import Dataset
+from automl_pheno.data.places import PLACE_NAMES, IntervalError, lacking_places, place_column, read_intervals
 from automl_pheno.errors import SplitError, known_names
+from automl_pheno.splits.audit.exact import cells
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.groups import Groups
 from automl_pheno.splits.pairs import Pairs
@@ -15,10 +17,8 @@ from automl_pheno.splits.thresholds import COVERAGE, IDENTITY, MEASURES, Estimat
 
 EXTRAPOLATIONS = ("unseen", "mutations", "position")
 
-_BY_NAME = {
-    "family": ("family", "fid", "pedigree", "family_id", "pop_family"),
-    "chromosome": ("chromosome", "chrom", "chr"),
-}
+_FAMILIES = ("family", "fid", "pedigree", "family_id", "pop_family")
+_BY_NAME = ("family", "chromosome")
 _VISIBLE = ("similarity", "relatedness", "overlap", "column", *_BY_NAME)
 ALL_JUDGED = ("identity", "relatedness", "overlap")
 """Kinds of similarity that can be leaks."""
@@ -127,14 +127,47 @@ def rules_with(rules: AuditRules, dataset: Dataset, asked: Sequence[str]) -> Aud
         A grouping is unknown or cannot be seen in the data, or a threshold is no number.
     """
     for text in asked:
-        name = text.partition(":")[0]
-        if name not in _VISIBLE:
-            msg = f"audit: {text!r} cannot be audited; {known_names(name, _VISIBLE)}"
-            raise SplitError(msg)
+        _check_visible(dataset, text)
     more = _asked(dataset, asked, {})
     more["judged"] = tuple(dict.fromkeys([*rules.judged, *more["judged"]]))
     more["groups"] = tuple(dict.fromkeys([*rules.groups, *more["groups"]]))
+    for column in more["groups"]:
+        if not any(cell is not None for cell in cells(dataset, column)):
+            msg = f"audit: no sample has a value in column {column!r}, so nothing can be seen to be kept together by it"
+            raise SplitError(msg)
     return replace(rules, **more)
+
+
+def _check_visible(dataset: Dataset, text: str) -> None:
+    """Raise SplitError where a grouping cannot be audited, or not in such data: what is asked for is never ignored."""
+    name, _, argument = text.partition(":")
+    if name not in _VISIBLE:
+        msg = f"audit: {text!r} cannot be audited; {known_names(name, _VISIBLE)}"
+        raise SplitError(msg)
+    wanted = {"similarity": "sequence", "relatedness": "genotype"}.get(name, dataset.kind)
+    if dataset.kind != wanted:
+        msg = f"audit: {name} is of {wanted}s, and the data are {dataset.kind}s"
+        raise SplitError(msg)
+    if name in _BY_NAME and argument:
+        msg = f"audit: {name!r} takes no argument, got {argument!r}; column:{argument} judges by that column"
+        raise SplitError(msg)
+    if name == "overlap":
+        _check_intervals(dataset)
+
+
+def _check_intervals(dataset: Dataset) -> None:
+    columns = list(dataset.columns.columns)
+    lacking = lacking_places(columns)
+    try:
+        found = None if lacking else read_intervals(dataset.columns)
+    except IntervalError as error:
+        msg = f"audit: overlap: the interval {error.interval} of {str(dataset.ids[error.row])!r} {error.reason}"
+        raise SplitError(msg) from None
+    if found is None:
+        what = f"the data lack {lacking}" if lacking else "no sample has numbers in all of them"
+        have = ", ".join(map(str, columns)) or "(none)"
+        msg = f"audit: 'overlap' needs the columns chromosome, start and end; {what} (columns: {have})"
+        raise SplitError(msg)
 
 
 def _asked(dataset: Dataset, texts: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -208,9 +241,11 @@ def parse_relatedness(text: str) -> dict[str, Any]:
 
 
 def _first(known: list[str], grouping: str) -> list[str]:
-    names = _BY_NAME[grouping]
-    lower = {name.lower(): name for name in reversed(known)}
-    found = next((lower[name] for name in names if name in lower), None)
+    if grouping == "chromosome":
+        found, names = place_column(known, grouping), PLACE_NAMES[grouping]
+    else:
+        lower = {name.lower(): name for name in reversed(known)}
+        found, names = next((lower[name] for name in _FAMILIES if name in lower), None), _FAMILIES
     if found is None:
         msg = f"audit: {grouping!r} needs a column called {', '.join(names)}; {known_names(grouping, known)}"
         raise SplitError(msg)
