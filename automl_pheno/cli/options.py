@@ -73,7 +73,16 @@ GroupBy = Annotated[
     ),
 ]
 Folds = Annotated[
-    int | None, typer.Option("--folds", help="Choose by K folds instead of one validation set.", show_default=False)
+    int | None,
+    typer.Option(
+        "--folds",
+        min=1,
+        help="Choose by K folds; 1: by one validation set. Default: repeated folds below 500 samples.",
+        show_default=False,
+    ),
+]
+Repeats = Annotated[
+    int | None, typer.Option("--repeats", min=1, help="How often the K folds are drawn.", show_default=False)
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the split and the search.", show_default=False)]
 

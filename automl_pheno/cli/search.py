@@ -17,6 +17,7 @@ from automl_pheno.cli.options import (
     IdColumn,
     Multiallelic,
     Regime,
+    Repeats,
     Seed,
     SequenceColumn,
     StudyFile,
@@ -46,6 +47,7 @@ def search(
         ),
     ] = None,
     folds: Folds = None,
+    repeats: Repeats = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="pearson_r, spearman, r2, rmse or mae.", show_default=False)
     ] = None,
@@ -112,6 +114,7 @@ def search(
         extrapolation=extrapolation,
         leakage=leakage,
         folds=folds,
+        repeats=repeats,
         out=out,
         seed=seed,
         metric=metric,

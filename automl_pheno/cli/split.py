@@ -17,6 +17,7 @@ from automl_pheno.cli.options import (
     IdColumn,
     Multiallelic,
     Regime,
+    Repeats,
     Seed,
     SequenceColumn,
     StudyFile,
@@ -39,6 +40,7 @@ def split(
     regime: Regime = None,
     extrapolation: Extrapolation = None,
     folds: Folds = None,
+    repeats: Repeats = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for split.csv, the card and its page.")] = Path(),
     seed: Seed = None,
     compare: Annotated[
@@ -70,6 +72,7 @@ def split(
         "regime": regime,
         "extrapolation": extrapolation,
         "folds": folds,
+        "repeats": repeats,
         "seed": seed,
     }
     with step_bar():
