@@ -268,7 +268,9 @@ def _assign(task: _Task, groups: Groups) -> tuple[Split, list[str]]:
         cut_parts(groups, task.y, task.config, np.where(sets == "train", "", sets), again, task.strata, repeat)
         found.setdefault(_partition(again), replace(split, fold=again))
     if 1 < wanted != len(found):
-        notes.append(f"repeats: {len(found)}, since the groups can be assigned to the folds in no other way")
+        notes.append(f"repeats: {len(found)} of {wanted}, since the groups go into the folds in no other way")
+    if len(found) > 1:
+        notes.append(f"folds are drawn {len(found)} times; sizes and pictures are of the first draw, the audit of all")
     return join_repeats(list(found.values())), notes
 
 
