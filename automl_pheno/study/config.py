@@ -167,7 +167,7 @@ class StudyConfig(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.pruner == "wilcoxon" and self.split.method == "holdout" and self.split.fold_column is None:
+        if self.pruner == "wilcoxon" and self.split.method != "kfold" and self.split.fold_column is None:
             msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
             raise ValueError(msg)
         if self.scheduler is not None and self.cluster is not None:
