@@ -17,11 +17,13 @@ from automl_pheno.api.data import Data, read
 from automl_pheno.api.match import match_variants, match_width
 from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
 from automl_pheno.errors import DataError, PredictorError, StudyError, known_names
+from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
+from automl_pheno.study.verdict import comparison_sentence
 
 if TYPE_CHECKING:
     from automl_pheno.explain import Attribution
@@ -75,12 +77,22 @@ class Run:
         return f"{winner} is the winner; {said['by']} tested it, the model is in {said['folder']}"
 
     @property
+    def winner(self) -> str:
+        """Which candidate won by validation, and what validation cannot tell apart from it, in a sentence."""
+        final = self.final
+        said = str(final.get("tie_note") or "")
+        label = METRICS[str(final["metric"])].label
+        named = f"{final['winner']['name']} is the winner by validation ({label} {final['winner']['validation']:.3f})"
+        pooled = " over all held-out samples at once, as folds are too small for scores of their own"
+        return f"{named}{pooled if final.get('pooled') else ''}. {said}".strip()
+
+    @property
     def verdict(self) -> str:
         """Whether the best network beats the best baseline, in a sentence with the interval."""
         final = self.final
         comparison = final["comparison"]
         if comparison is not None:
-            return str(comparison["sentence"])
+            return comparison_sentence(comparison)
         return str(final["note"]) or "Networks and baselines were not compared: the run has only one of the two."
 
     @property

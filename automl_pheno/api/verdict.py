@@ -9,6 +9,7 @@ from typing import Any
 
 from automl_pheno.study.final import WEAK
 from automl_pheno.study.run_folder import BEST, FINAL, FINALISTS
+from automl_pheno.study.verdict import comparison_sentence, verdict_of
 
 
 def warnings_of(folder: Path) -> tuple[str, ...]:
@@ -32,9 +33,10 @@ def finalist_warnings(final: Mapping[str, Any], entry: Mapping[str, Any]) -> tup
     """Return the warnings for one finalist of ``final.json``."""
     said = []
     comparison = final.get("comparison")
-    if entry["kind"] == "network" and comparison is not None and " is better than " not in comparison["sentence"]:
+    if entry["kind"] == "network" and comparison is not None and verdict_of(comparison) != "better":
         said.append(
-            f"{comparison['sentence']} What a network uses that does not beat the baseline may not be what matters."
+            f"{comparison_sentence(comparison)} What a network uses that does not beat the baseline may not be what "
+            "matters."
         )
     r = (entry.get("test") or {}).get("pearson_r")
     if r is not None and r < WEAK:

@@ -10,6 +10,7 @@ import pandas as pd
 from automl_pheno.report.motif_figures import matched_names
 from automl_pheno.report.read import ExplanationFiles, RunFiles
 from automl_pheno.study.final import WEAK
+from automl_pheno.study.verdict import verdict_of
 
 TOP = 8
 FEW = 4
@@ -42,7 +43,7 @@ def answer(run: RunFiles) -> list[str]:
 
 def is_better(comparison: Mapping[str, Any]) -> bool:
     """Tell whether the network beats the baseline beyond chance."""
-    return " is better than " in str(comparison["sentence"])
+    return verdict_of(comparison) == "better"
 
 
 def _best(run: RunFiles) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _deep_learning(comparison: Mapping[str, Any]) -> str:
     sentence = str(comparison["sentence"])
     if is_better(comparison):
         return f"**Deep learning helped.** {sentence}"
-    if " is worse than " in sentence:
+    if verdict_of(comparison) == "worse":
         return f"**The network does not beat the baseline: deep learning did not help.** {sentence}"
     said = "deep learning made no difference that these data can show"
     return f"**The network does not beat the baseline: {said}.** {sentence}"

@@ -19,9 +19,9 @@ from automl_pheno.files import write_json, write_text
 from automl_pheno.metrics import bootstrap_difference, bootstrap_interval, score
 from automl_pheno.report import write_report, write_split_page, write_summary
 from automl_pheno.splits import SplitConfig, make_split, write_split
-from automl_pheno.study.final import comparison_sentence
 from automl_pheno.study.leaderboard import make_leaderboard
 from automl_pheno.study.records import TrialRecord, append_record
+from automl_pheno.study.verdict import comparison_sentence
 
 MakeRun = Callable[..., Path]
 PARAMETERS = ["trunk.0.filters", "fit.learning_rate", "fit.momentum"]
@@ -116,8 +116,11 @@ def write_final(run: Path, dataset: Dataset, test: np.ndarray, noise: dict[str, 
     difference, low, high = bootstrap_difference(
         y, predicted[network], predicted[baseline], "pearson_r", np.random.default_rng(4)
     )
-    sentence = comparison_sentence(network, baseline, "pearson_r", difference, low, high)
-    comparison = {"network": network, "baseline": baseline, "difference": difference, "sentence": sentence}
+    comparison = {
+        "network": network, "baseline": baseline, "metric": "pearson_r", "difference": difference, "low": low,
+        "high": high,
+    }  # fmt: skip
+    comparison["sentence"] = comparison_sentence(comparison)
     write_json(run / "final.json", {
         "metric": "pearson_r", "trait": "yield", "n_test": len(test), "winner": finalists[0],
         "comparison": comparison, "finalists": finalists, "note": "",

@@ -51,8 +51,9 @@ def make_run(run: Path, *, tested: bool = True) -> Path:
             {"name": "ridge", "kind": "baseline", "trial": None, **test},
         ]
         final = {"trait": "yield", "metric": "pearson_r", "winner": finalists[0], "finalists": finalists}
-        sentence = "The network toy-1 is better than ridge."
-        (run / "final.json").write_text(json.dumps({**final, "comparison": {"sentence": sentence}}))
+        numbers = {"metric": "pearson_r", "difference": 0.2, "low": 0.1, "high": 0.3}
+        comparison = {"network": "toy-1", "baseline": "ridge", **numbers}
+        (run / "final.json").write_text(json.dumps({**final, "comparison": comparison}))
         (run / "report.html").write_text("<!DOCTYPE html><title>What predicts yield</title><h1>the report</h1>")
         write_note(study, run)
     folder.write_leaderboard()

@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 
+import pandas as pd
 import pytest
 import yaml
 from dashboard_run import VALUES, make_run
@@ -72,7 +73,7 @@ def test_the_study_is_shown_with_the_leaderboard_as_its_note_and_the_report_link
     detail = browser.json("/api/studies/0")
     note = detail["note"]["body"]
     assert "| 1 | toy-1 | network | complete | 0.700 |" in note
-    assert "The network toy-1 is better than ridge." in note
+    assert "The network toy-1 is better than ridge: " in note
     assert "[Report](/report.html)" in note
     assert make_note(run).splitlines()[-3:] == note.splitlines()[-3:]
     assert detail["objective_names"] == ["pearson_r"]
@@ -241,3 +242,20 @@ def test_what_others_reach_is_warned_of():
         True, True, True, False, False
     ]  # fmt: skip
     assert [is_wildcard(h) for h in ("", "0.0.0.0", "::", "127.0.0.1")] == [True, True, True, False]
+
+
+def test_a_parameter_has_one_importance_here_and_in_the_file(tmp_path):
+    from test_parameters import journal
+
+    from automl_pheno.study.parameters import write_parameter_importance
+
+    journal(tmp_path, 40)
+    (tmp_path / "study.yaml").write_text("name: cnn\n")
+    written = pd.read_csv(write_parameter_importance(tmp_path))
+    browser = Browser(make_app(tmp_path))
+    (shown,) = browser.json("/api/studies/0/param_importances")["param_importances"]
+    assert [(one["name"], one["importance"]) for one in shown] == list(
+        written[["path", "importance"]].itertuples(index=False, name=None)
+    )
+    assert {one["name"]: one["distribution"] for one in shown}["fit.rate"] == "FloatDistribution"
+    assert browser("/api/studies/7/param_importances")[0] == 404

@@ -88,7 +88,7 @@ def test_list_history_trial_artifact_note_and_report_in_chromium(chromium, addre
         with urllib.request.urlopen(address + picture) as answer:
             assert answer.read(4) == b"\x89PNG"
     note = chromium(f"{address}/dashboard/studies/0/note")
-    assert "The network toy-1 is better than ridge." in note
+    assert "The network toy-1 is better than ridge: " in note
     link = re.search(r'<a href="([^"]+)"[^>]*>(?:<strong>)?Report', note)
     assert link is not None
     assert "the report" in chromium(address + link[1], seconds=2)

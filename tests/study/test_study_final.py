@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score
 from automl_pheno.data import Dataset, Inputs, save_dataset
 from automl_pheno.errors import StudyError
 from automl_pheno.splits import Split, read_split, write_split
-from automl_pheno.study.final import FinalPlan, choose_finalists, comparison_sentence, run_final
+from automl_pheno.study.final import FinalPlan, choose_finalists, run_final
 from automl_pheno.study.progress import Silent
 from automl_pheno.study.records import TrialRecord
 from automl_pheno.study.run_folder import RunFolder
@@ -125,22 +125,6 @@ def test_finalists_are_the_best_networks_and_all_baselines():
     assert [record.name for record in by_r] == ["toy-1", "ridge", "toy-2", "mean"]
     by_error = choose_finalists(records, metric="rmse", networks=1)
     assert [record.name for record in by_error] == ["mean", "toy-0", "ridge"]
-
-
-@pytest.mark.parametrize(
-    ("metric", "difference", "low", "high", "word"),
-    [
-        ("pearson_r", -0.02, -0.05, 0.01, "not better"),
-        ("pearson_r", 0.02, 0.01, 0.03, "better"),
-        ("pearson_r", -0.02, -0.03, -0.01, "worse"),
-        ("rmse", -0.02, -0.03, -0.01, "better"),
-        ("rmse", 0.02, 0.01, 0.03, "worse"),
-    ],
-)
-def test_the_comparison_in_words(metric, difference, low, high, word):
-    sentence = comparison_sentence("cnn-3", "rkhs", metric, difference, low, high)
-    assert sentence.startswith(f"The network cnn-3 is {word} than RKHS: difference in ")
-    assert sentence.endswith(f" {difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f}).")
 
 
 @pytest.mark.parametrize(("groups", "said"), [(1, "of 1 group,"), (4, "of 4 groups,"), (20, "")])

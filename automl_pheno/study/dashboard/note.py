@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl_pheno.study.run_folder import FINAL, LEADERBOARD
+from automl_pheno.study.verdict import comparison_sentence
 
 if TYPE_CHECKING:
     import optuna
@@ -55,7 +56,7 @@ def make_note(run: Path, *, links: str = "") -> str:
         final = json.loads((run / FINAL).read_text())
         parts.append(f"Winner by validation: **{final['winner']['name']}**.")
         if final["comparison"]:
-            parts.append(str(final["comparison"]["sentence"]))
+            parts.append(comparison_sentence(final["comparison"]))
     if (run / LEADERBOARD).is_file() and (run / LEADERBOARD).stat().st_size:
         table = pd.read_csv(run / LEADERBOARD, nrows=_SHOWN)
         table = table[[name for name in table.columns if _is_shown(name, table.columns)]]
