@@ -27,7 +27,7 @@ DEMO_TRIALS = 16
 DEMO_SECONDS = 120.0
 """Without data: a search that ends, with everything around it, within about 3.5 minutes on two cores."""
 
-_SPLIT_FIELDS = ("groups", "folds", "repeats", "regime", "populations", "extrapolation")
+_SPLIT_FIELDS = ("groups", "folds", "repeats", "validation", "regime", "populations", "extrapolation")
 _DATA_FIELDS = (
     "trait", "trait_table", "sequence_column", "id_column", "genome", "multiallelic", "genotype_field",
 )  # fmt: skip
@@ -95,7 +95,8 @@ def search(
         Port of 127.0.0.1 on which the dashboard is served while the search runs, 0 for a free one; None for none.
     **options
         ``trait_table``, ``sequence_column``, ``id_column``, ``groups`` (what stays together, for example
-        ``["column:family"]``), ``folds`` (1: one validation set), ``repeats``, ``regime``, ``extrapolation``, and every field of a study file: ``metric``,
+        ``["column:family"]``), ``folds``, ``repeats``, ``validation``, ``regime``, ``extrapolation``, and every field
+        of a study file: ``metric``,
         ``time_limit``, ``workers``, ``engine``, ``pruner``, ``baselines``, ``leakage``, ``backend``, ``seed`` ...
 
     Raises
@@ -238,10 +239,14 @@ def _split_changes(base: StudyConfig | None, given: Mapping[str, Any], seed: int
     changes = dict(given)
     if "groups" in changes:
         changes["groups"] = tuple(changes["groups"])
-    if changes.get("folds") == 1:
-        changes = {"method": "holdout", **{name: value for name, value in changes.items() if name != "folds"}}
-    elif "folds" in changes or "repeats" in changes:
+    folds = [name for name in ("folds", "repeats") if name in changes]
+    if folds and "validation" in changes:
+        msg = f"{folds[0]} asks for K folds and validation for one validation set; give one of them"
+        raise StudyError(msg)
+    if folds:
         changes["method"] = "kfold"
+    elif "validation" in changes:
+        changes |= {"method": "holdout", "repeats": None}
     if seed is not None:
         changes["seed"] = seed
     if not changes:

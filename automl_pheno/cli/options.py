@@ -76,13 +76,14 @@ Folds = Annotated[
     int | None,
     typer.Option(
         "--folds",
-        min=1,
-        help="Choose by K folds; 1: by one validation set. Default: repeated folds below 500 samples.",
+        help="Choose by K folds. Default: below 500 samples repeated folds, else one validation set.",
         show_default=False,
     ),
 ]
-Repeats = Annotated[
-    int | None, typer.Option("--repeats", min=1, help="How often the K folds are drawn.", show_default=False)
+Repeats = Annotated[int | None, typer.Option("--repeats", help="Draw the folds so often.", show_default=False)]
+Validation = Annotated[
+    float | None,
+    typer.Option("--validation", help="Choose by one validation set of this share, 0.15.", show_default=False),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the split and the search.", show_default=False)]
 

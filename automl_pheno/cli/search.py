@@ -23,6 +23,7 @@ from automl_pheno.cli.options import (
     StudyFile,
     Trait,
     TraitTable,
+    Validation,
 )
 
 
@@ -48,6 +49,7 @@ def search(
     ] = None,
     folds: Folds = None,
     repeats: Repeats = None,
+    validation: Validation = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="pearson_r, spearman, r2, rmse or mae.", show_default=False)
     ] = None,
@@ -120,6 +122,7 @@ def search(
         leakage=leakage,
         folds=folds,
         repeats=repeats,
+        validation=validation,
         out=out,
         seed=seed,
         metric=metric,

@@ -23,6 +23,7 @@ from automl_pheno.cli.options import (
     StudyFile,
     Trait,
     TraitTable,
+    Validation,
 )
 
 
@@ -41,6 +42,7 @@ def split(
     extrapolation: Extrapolation = None,
     folds: Folds = None,
     repeats: Repeats = None,
+    validation: Validation = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for split.csv, the card and its page.")] = Path(),
     seed: Seed = None,
     compare: Annotated[
@@ -73,6 +75,7 @@ def split(
         "extrapolation": extrapolation,
         "folds": folds,
         "repeats": repeats,
+        "validation": validation,
         "seed": seed,
     }
     with step_bar():

@@ -38,12 +38,12 @@ def decide_method(
     if n >= SMALL or own_validation:
         return config.model_copy(update=HOLDOUT), ()
     if extrapolates:
-        why = "one validation set, though there are few samples: it extrapolates as the test set does (--folds K: folds)"
+        why = "one validation set, though there are few samples: it extrapolates as the test set does (--folds K: folds all the same)"
         return config.model_copy(update=HOLDOUT), (why,)
     repeats = _MORE_REPEATS if n < VERY_SMALL else _REPEATS
     why = (
         f"{config.folds} folds, drawn {repeats} times, since {n:,} samples are few (below {SMALL}) and one validation "
         f"set of {round(config.validation * n)} could not tell candidates apart; each candidate is trained "
-        f"{config.folds * repeats} times (--folds K: folds drawn once; method: holdout in a study file: one set)"
+        f"{config.folds * repeats} times (--folds K: folds drawn once; --validation {config.validation:g}: one set)"
     )
     return config.model_copy(update={"method": "kfold", "repeats": repeats}), (why,)
