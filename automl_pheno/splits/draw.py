@@ -15,11 +15,11 @@ from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.cut import cut_groups
 from automl_pheno.splits.groups import Groups, make_groups, union
 from automl_pheno.splits.library import Library, extrapolate, find_library
+from automl_pheno.splits.method import HOLDOUT, decide_method
 from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.parts import cut_parts, wanted_parts
 from automl_pheno.splits.populations import regime_groups
-from automl_pheno.splits.method import HOLDOUT, decide_method
 from automl_pheno.splits.purge import Purged, purge
 from automl_pheno.splits.split import Split, join_repeats
 

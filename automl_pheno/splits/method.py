@@ -38,7 +38,9 @@ def decide_method(
     if n >= SMALL or own_validation:
         return config.model_copy(update=HOLDOUT), ()
     if extrapolates:
-        why = "one validation set, though there are few samples: it extrapolates as the test set does (--folds K: folds all the same)"
+        why = (
+            "one validation set, though there are few samples: it extrapolates as the test set does (--folds K: folds)"
+        )
         return config.model_copy(update=HOLDOUT), (why,)
     repeats = _MORE_REPEATS if n < VERY_SMALL else _REPEATS
     why = (

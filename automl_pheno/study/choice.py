@@ -101,7 +101,7 @@ class Choice:
 
     def to_json(self, metric: str) -> dict[str, Any]:
         """Return it as plain values, with the rule in a sentence."""
-        return {**asdict(self), "sentence": choice_sentence(self, metric)}
+        return {**asdict(self), "sentence": choice_sentence(asdict(self), metric)}
 
 
 def choose_network(
@@ -167,25 +167,26 @@ def _best(difference: float, error: float | None) -> bool:  # noqa: ARG001 - the
     return True
 
 
-def choice_sentence(choice: Choice, metric: str) -> str:
-    """Return which network stands for the search and why, from its numbers."""
-    label = METRICS[metric].label
-    if choice.default is None:
-        return f"{choice.best} is the best network by validation; the hand-made configuration is not complete."
-    if choice.default == choice.best:
-        return f"{choice.best}, the hand-made configuration of the space, is the best network by validation."
-    gap = f"{label} {choice.of_best:.3f} against {choice.of_default:.3f} of the hand-made configuration {choice.default}"
-    if choice.standard_error is None:
-        return f"{choice.best} is the best network by validation: {gap}; by how much chance moves that is not known."
-    error = f"one standard error of the difference ({choice.standard_error:.3f})"
-    if choice.network == choice.default:
+def choice_sentence(choice: Mapping[str, Any], metric: str) -> str:
+    """Return which network stands for the search and why, from the numbers of a `Choice`, or of ``final.json``."""
+    label, best, default = METRICS[metric].label, choice["best"], choice["default"]
+    if default is None:
+        return f"{best} is the best network by validation; the hand-made configuration is not complete."
+    if default == best:
+        return f"{best}, the hand-made configuration of the space, is the best network by validation."
+    gap = f"{label} {choice['of_best']:.3f} against {choice['of_default']:.3f} of the hand-made configuration {default}"
+    error = choice["standard_error"]
+    if error is None:
+        return f"{best} is the best network by validation: {gap}; by how much chance moves that is not known."
+    measured = f"one standard error of the difference ({error:.3f})"
+    if choice["network"] == default:
         return (
-            f"{choice.default}, the hand-made configuration of the space, stands for the search: {choice.best} is better "
-            f"in validation by no more than {error}, {gap}."
+            f"{default}, the hand-made configuration of the space, stands for the search: {best} is better in "
+            f"validation by no more than {measured}, {gap}."
         )
-    if choice.difference is not None and choice.difference > choice.standard_error:
-        return f"{choice.best} is the best network by validation, by more than {error}: {gap}."
-    return f"{choice.best} is the best network by validation, though by no more than {error}: {gap}."
+    if choice["difference"] > error:
+        return f"{best} is the best network by validation, by more than {measured}: {gap}."
+    return f"{best} is the best network by validation, though by no more than {measured}: {gap}."
 
 
 def _parameters(params: Mapping[str, Any]) -> str:

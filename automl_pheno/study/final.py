@@ -286,7 +286,9 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
                 progress.message(f"{entry.record.name} could not be refitted: {finished.outcome.get('reason', '')}")
 
 
-def _test(plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winner: _Finalist, held_out: HeldOut) -> dict[str, Any]:
+def _test(
+    plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winner: _Finalist, held_out: HeldOut
+) -> dict[str, Any]:
     path = folder.path
     fitted = [entry for entry in entries if entry.fitted]
     split = read_split(path / SPLIT)

@@ -14,7 +14,15 @@ from automl_pheno.errors import SplitError
 from automl_pheno.evaluation.compare import random_like
 from automl_pheno.rng import generator
 from automl_pheno.simulate import SIMULATORS
-from automl_pheno.splits import AuditRules, SplitConfig, audit_split, make_split, read_any_split, read_split, write_split
+from automl_pheno.splits import (
+    AuditRules,
+    SplitConfig,
+    audit_split,
+    make_split,
+    read_any_split,
+    read_split,
+    write_split,
+)
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.purge import purge
 from automl_pheno.splits.split import Split, join_repeats
@@ -41,7 +49,12 @@ def test_each_sample_is_validated_on_once_a_repeat_and_groups_stay_whole(n, n_gr
     plots = np.random.default_rng(seed).integers(0, n_groups, n)
     try:
         split = made(
-            dataset(n, seed, plot=plots), method="kfold", folds=folds, repeats=repeats, groups=("column:plot",), seed=seed
+            dataset(n, seed, plot=plots),
+            method="kfold",
+            folds=folds,
+            repeats=repeats,
+            groups=("column:plot",),
+            seed=seed,
         ).split
     except SplitError as error:
         assert "were asked" in str(error) or "parts" in str(error)  # noqa: PT017 - groups too large for so many folds
@@ -138,8 +151,9 @@ def test_a_random_split_to_compare_with_has_as_many_repeats_and_other_folds():
 
 
 @pytest.mark.parametrize(
-    ("n", "method", "trainings"), [(120, "kfold", 15), (249, "kfold", 15), (250, "kfold", 10), (499, "kfold", 10), (500, "holdout", 1)]
-)  # fmt: skip
+    ("n", "method", "trainings"),
+    [(120, "kfold", 15), (249, "kfold", 15), (250, "kfold", 10), (499, "kfold", 10), (500, "holdout", 1)],
+)
 def test_below_500_samples_repeated_folds_are_the_default_and_the_card_says_why(n, method, trainings):
     whole = made(dataset(n), groups=("random",))
     assert (whole.config.method, whole.split.n_folds) == (method, trainings)
@@ -178,7 +192,7 @@ def test_where_folds_cannot_be_drawn_one_validation_set_is_and_why_is_said():
     whole = made(data, groups=("column:plot",), test=0.25, validation=0.25)
     assert whole.config.method == "holdout"
     assert any("since folds cannot be drawn: 4 groups" in note for note in whole.card["notes"])
-    with pytest.raises(SplitError, match="4 groups .* cannot make 6 parts"):
+    with pytest.raises(SplitError, match=r"4 groups .* cannot make 6 parts"):
         made(data, groups=("column:plot",), test=0.25, validation=0.25, method="kfold")
 
 

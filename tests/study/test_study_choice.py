@@ -67,7 +67,7 @@ def test_the_best_must_be_better_than_the_hand_made_one_by_more_than_chance(erro
 
 
 def test_an_error_is_better_where_it_is_lower():
-    choice, names = choose(SEARCH, error=0.01, metric="rmse")
+    choice, _ = choose(SEARCH, error=0.01, metric="rmse")
     assert (choice.best, choice.network, choice.difference) == ("toy-3", "toy-3", pytest.approx(0.02))
     assert choose(SEARCH, error=0.03, metric="rmse")[1] == ["toy-0", "toy-3", "gblup", "toy-2"]
 
@@ -123,7 +123,9 @@ def run(tmp_path):
             name="toy", ids=ids, inputs=Inputs(kind="genotype", values=np.zeros((n + 20, 4), np.float32)),
             traits=pd.DataFrame({"yield": y}, index=ids), columns=pd.DataFrame(index=ids),
         )  # fmt: skip
-        split = Split(ids=ids, group=np.arange(n + 20), set=sets, fold=np.where(sets == "train", np.arange(n + 20) % 5, -1))
+        split = Split(
+            ids=ids, group=np.arange(n + 20), set=sets, fold=np.where(sets == "train", np.arange(n + 20) % 5, -1)
+        )
         write_split(split, tmp_path / "split.csv")
         save_dataset(dataset.take(split.development), tmp_path / "development.npz")
         save_dataset(dataset.take(split.test), tmp_path / "sealed_test.npz")
