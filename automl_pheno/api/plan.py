@@ -27,7 +27,7 @@ DEMO_TRIALS = 16
 DEMO_SECONDS = 120.0
 """Without data: a search that ends, with everything around it, within about 3.5 minutes on two cores."""
 
-_SPLIT_FIELDS = ("groups", "folds", "regime", "populations", "extrapolation")
+_SPLIT_FIELDS = ("groups", "folds", "repeats", "validation", "regime", "populations", "extrapolation")
 _DATA_FIELDS = ("trait", *READING_WORDS)
 
 
@@ -93,8 +93,8 @@ def search(
         Port of 127.0.0.1 on which the dashboard is served while the search runs, 0 for a free one; None for none.
     **options
         ``trait_table``, ``id_column``, ``missing`` and every other word of `read`; ``groups`` (what stays together,
-        for example ``["column:family"]``), ``folds``, ``regime``, ``extrapolation``; every field of a study file:
-        ``metric``,
+        for example ``["column:family"]``), ``folds``, ``repeats``, ``validation``, ``regime``, ``extrapolation``;
+        every field of a study file: ``metric``,
         ``time_limit``, ``workers``, ``engine``, ``pruner``, ``baselines``, ``leakage``, ``backend``, ``seed`` ...
 
     Raises
@@ -237,8 +237,14 @@ def _split_changes(base: StudyConfig | None, given: Mapping[str, Any], seed: int
     changes = dict(given)
     if "groups" in changes:
         changes["groups"] = tuple(changes["groups"])
-    if "folds" in changes:
+    folds = [name for name in ("folds", "repeats") if name in changes]
+    if folds and "validation" in changes:
+        msg = f"{folds[0]} asks for K folds and validation for one validation set; give one of them"
+        raise StudyError(msg)
+    if folds:
         changes["method"] = "kfold"
+    elif "validation" in changes:
+        changes |= {"method": "holdout", "repeats": None}
     if seed is not None:
         changes["seed"] = seed
     if not changes:

@@ -21,6 +21,7 @@ from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
+from automl_pheno.study.choice import choice_sentence
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
 from automl_pheno.study.verdict import comparison_sentence
@@ -81,6 +82,9 @@ class Run:
         """Which candidate won by validation, and what validation cannot tell apart from it, in a sentence."""
         final = self.final
         said = str(final.get("tie_note") or "")
+        choice = final.get("choice") or {}
+        if choice and choice["network"] == final["winner"]["name"] != choice["best"]:
+            said = f"{choice_sentence(choice, str(final['metric']))} {said}"
         label = METRICS[str(final["metric"])].label
         named = f"{final['winner']['name']} is the winner by validation ({label} {final['winner']['validation']:.3f})"
         pooled = " over all held-out samples at once, as folds are too small for scores of their own"

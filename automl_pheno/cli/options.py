@@ -53,7 +53,17 @@ GroupBy = Annotated[
     ),
 ]
 Folds = Annotated[
-    int | None, typer.Option("--folds", help="Choose by K folds instead of one validation set.", show_default=False)
+    int | None,
+    typer.Option(
+        "--folds",
+        help="Choose by K folds. Default: below 500 samples repeated folds, else one validation set.",
+        show_default=False,
+    ),
+]
+Repeats = Annotated[int | None, typer.Option("--repeats", help="Draw the folds so often.", show_default=False)]
+Validation = Annotated[
+    float | None,
+    typer.Option("--validation", help="Choose by one validation set of this share, 0.15.", show_default=False),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the split and the search.", show_default=False)]
 

@@ -14,10 +14,12 @@ from automl_pheno.cli.options import (
     Folds,
     GroupBy,
     Regime,
+    Repeats,
     Said,
     Seed,
     StudyFile,
     Trait,
+    Validation,
     with_reading,
 )
 
@@ -39,6 +41,8 @@ def search(
         ),
     ] = None,
     folds: Folds = None,
+    repeats: Repeats = None,
+    validation: Validation = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="pearson_r, spearman, r2, rmse or mae.", show_default=False)
     ] = None,
@@ -105,6 +109,8 @@ def search(
         extrapolation=extrapolation,
         leakage=leakage,
         folds=folds,
+        repeats=repeats,
+        validation=validation,
         out=out,
         seed=seed,
         metric=metric,

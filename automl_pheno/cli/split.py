@@ -14,10 +14,12 @@ from automl_pheno.cli.options import (
     Folds,
     GroupBy,
     Regime,
+    Repeats,
     Said,
     Seed,
     StudyFile,
     Trait,
+    Validation,
     with_reading,
 )
 
@@ -32,6 +34,8 @@ def split(
     regime: Regime = None,
     extrapolation: Extrapolation = None,
     folds: Folds = None,
+    repeats: Repeats = None,
+    validation: Validation = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for split.csv, the card and its page.")] = Path(),
     seed: Seed = None,
     compare: Annotated[
@@ -58,6 +62,8 @@ def split(
         "regime": regime,
         "extrapolation": extrapolation,
         "folds": folds,
+        "repeats": repeats,
+        "validation": validation,
         "seed": seed,
     }
     with step_bar():

@@ -18,10 +18,10 @@ from automl_pheno.evaluation.detectors import DETECTORS, detectors_for
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.progress import tick
-from automl_pheno.rng import generator
+from automl_pheno.rng import derive_seed, generator
 from automl_pheno.splits.assign import assign
 from automl_pheno.splits.groups import make_groups
-from automl_pheno.splits.split import Split
+from automl_pheno.splits.split import Split, join_repeats
 
 RANDOM = "random"
 THIS = "this_split"
@@ -52,6 +52,9 @@ def random_like(dataset: Dataset, y: FloatArray, split: Split, seed: int) -> Spl
     seed
         Of the split.
     """
+    if split.again:
+        seeds = (derive_seed(seed, "repeat", number) for number in range(len(split.again) + 1))
+        return join_repeats([random_like(dataset, y, *one) for one in zip(split.repeats(), seeds, strict=True)])
     rng = generator(seed, "random split")
     labels = make_groups(dataset, (RANDOM,)).labels
     if split.is_cross_validation:

@@ -14,6 +14,7 @@ from automl_pheno.report.prediction_figures import calibration_slope
 from automl_pheno.report.read import RunFiles
 from automl_pheno.report.sentences import number
 from automl_pheno.report.summary import files_of, tried
+from automl_pheno.study.choice import choice_sentence
 
 Cell = tuple[object, object]
 REPORT = "report.html"
@@ -61,6 +62,8 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
     numeric = {0, *range(4, len(header))} - ({7} if tested else set())
     caption = "Networks and baselines, best first"
     yield html.tag("p", html.inline(f"{tried(run)} Choose a heading to sort by it; the test decided nothing."))
+    if choice := (run.final or {}).get("choice"):
+        yield html.tag("p", choice_sentence(choice, name))
     yield html.sortable(header, rows, numeric=numeric, caption=caption)
     yield from _all_columns(run)
 

@@ -37,7 +37,8 @@ def make_card(
     """Return the card as plain values for JSON.
 
     ``shared`` counts what lies on two sides (sets, or folds and test set) and is counted here anew, by other code
-    than the groupings use.
+    than the groupings use. Of repeated folds it is the most in any repeat; sizes, shares, phenotype and hashes are of
+    the first.
 
     Parameters
     ----------
@@ -58,8 +59,11 @@ def make_card(
         An id, a group or an input is shared and no audit says so, so the split is wrong.
     """
     y = dataset.y(trait)
+    n_repeats = len(split.again) + 1
+    counts = [count_shared(dataset, one, part_names(one)) for one in split.repeats()]
+    shared = {what: max(one[what] for one in counts) for what in counts[0]}
+    split = split.repeats()[0]
     parts = part_names(split)
-    shared = count_shared(dataset, split, parts)
     if audit is None and any(shared.values()):
         msg = f"the split is wrong, its sides share {', '.join(f'{n} {what}' for what, n in shared.items() if n)}"
         raise SplitError(msg)
@@ -73,6 +77,7 @@ def make_card(
         "guarantees": dict(groups.guarantees),
         "trait": trait,
         "samples": len(dataset),
+        "repeats": n_repeats,
         "groupings": groups.counts,
         "grouping_facts": {name: dict(facts) for name, facts in groups.facts.items()},
         "groups": len(sizes),

@@ -46,10 +46,21 @@ class SplitConfig(BaseModel):
     most_purged: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="Share of the training samples that a purge may take at most."
     )
-    method: Literal["holdout", "kfold"] = Field(default="holdout", description="One validation set, or K folds.")
+    method: Literal["auto", "holdout", "kfold"] = Field(
+        default="auto",
+        description="holdout: one validation set; kfold: K folds. auto: below 500 samples repeated K folds, else one "
+        "validation set.",
+    )
     test: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of samples in the sealed test set.")
     validation: float = Field(default=0.15, gt=0.0, lt=1.0, description="Share of samples; holdout only.")
     folds: int = Field(default=5, ge=2, le=1000, description="Number of folds; kfold only.")
+    repeats: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Assignments to folds, each sample validated on once in each; kfold only. Left out: 1, or what "
+        "method auto decides.",
+    )
     fold_column: str | None = Field(
         default=None, description="Column with your own folds; then there is a test set only with test_column."
     )
@@ -81,8 +92,11 @@ class SplitConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:
-        if self.method == "holdout" and self.test + self.validation >= 1.0:
+        if self.method != "kfold" and self.test + self.validation >= 1.0:
             msg = f"test + validation must be below 1 to leave training samples, got {self.test} + {self.validation}"
+            raise ValueError(msg)
+        if (self.repeats or 1) > 1 and (self.method == "holdout" or self.fold_column is not None):
+            msg = "repeats draws K folds anew; it does not go with method holdout or with folds of your own"
             raise ValueError(msg)
         if (self.test_column is None) != (not self.test_values):
             msg = "test_column and test_values go together"

@@ -15,12 +15,13 @@ from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.cut import cut_groups
 from automl_pheno.splits.groups import Groups, make_groups, union
 from automl_pheno.splits.library import Library, extrapolate, find_library
+from automl_pheno.splits.method import HOLDOUT, decide_method
 from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.parts import cut_parts, wanted_parts
 from automl_pheno.splits.populations import regime_groups
 from automl_pheno.splits.purge import Purged, purge
-from automl_pheno.splits.split import Split
+from automl_pheno.splits.split import Split, join_repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +34,8 @@ class Drawn:
         The groups as they were kept together, after cutting.
     extrapolation
         What the test set of a library of mutants was chosen by; ``none`` elsewhere.
+    config
+        What was asked for, with ``method`` and ``repeats`` as they were decided.
     purged
         How many samples were purged from what, for the card.
     facts
@@ -46,14 +49,36 @@ class Drawn:
     purged: Mapping[str, Any]
     facts: Mapping[str, Any]
     notes: tuple[str, ...]
+    config: SplitConfig
     extrapolation: Literal["unseen", "mutations", "position", "none"] = "none"
 
 
 def draw_split(dataset: Dataset, trait: str, config: SplitConfig) -> Drawn:
-    """Return the split without audit and card; see `make_split`."""
-    y = dataset.y(trait)
+    """Return the split without audit and card; see `make_split`.
+
+    Where the method is to be decided and K folds cannot be drawn (too few groups, too much to purge), one validation
+    set is, with a note.
+    """
     own = next((f for f in ("set_column", "fold_column", "test_column") if getattr(config, f) is not None), None)
     library = _library(dataset, config) if own is None else None
+    decided, why = decide_method(
+        config,
+        len(dataset),
+        extrapolates=library is not None and config.extrapolation != "none",
+        own_validation=own == "set_column" and "validation" in own_sets(dataset, config),
+    )
+    try:
+        drawn = _draw(dataset, trait, decided, own, library)
+    except SplitError as error:
+        if config.method != "auto" or decided.method == "holdout":
+            raise
+        drawn = _draw(dataset, trait, config.model_copy(update=HOLDOUT), own, library)
+        why = (f"one validation set, though there are few samples, since folds cannot be drawn: {error}",)
+    return replace(drawn, notes=(*why, *drawn.notes))
+
+
+def _draw(dataset: Dataset, trait: str, config: SplitConfig, own: str | None, library: Library | None) -> Drawn:
+    y = dataset.y(trait)
     sets = np.full(len(dataset), "", dtype="<U10")
     fold = np.full(len(dataset), -1, dtype=np.int64)
     facts: dict[str, Any] = {}
@@ -149,6 +174,7 @@ def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any])
         groups=kept,
         purged={**purged.counts, "share_of_training": round(purged.share, 6)},
         facts={**facts, "cut": cut_facts},
+        config=task.config.model_copy(update={"repeats": len(split.again) + 1}),
         notes=(*notes, *cut_notes, *part_notes, *_purge_notes(purged, len(task.y))),
     )
 
@@ -229,12 +255,29 @@ def _cut_giants(task: _Task, groups: Groups) -> tuple[Groups, list[str], dict[st
 
 
 def _assign(task: _Task, groups: Groups) -> tuple[Split, list[str]]:
-    """Give the samples without a side to the parts that are asked for."""
+    """Give the samples without a side to the parts that are asked for, folds as often as is asked for."""
     sets, fold = task.sets.copy(), task.fold.copy()
     notes: list[str] = []
     if task.config.fold_column is None:
         notes = cut_parts(groups, task.y, task.config, sets, fold, task.strata)
-    return Split(ids=task.dataset.ids, group=groups.labels, set=sets.astype(np.str_), fold=fold), notes
+    split = Split(ids=task.dataset.ids, group=groups.labels, set=sets.astype(np.str_), fold=fold)
+    wanted = task.config.repeats or 1
+    found = {_partition(fold): split}
+    for repeat in range(1, wanted if split.is_cross_validation else 1):
+        again = np.full(len(fold), -1, dtype=np.int64)
+        cut_parts(groups, task.y, task.config, np.where(sets == "train", "", sets), again, task.strata, repeat)
+        found.setdefault(_partition(again), replace(split, fold=again))
+    if 1 < wanted != len(found):
+        notes.append(f"repeats: {len(found)} of {wanted}, since the groups go into the folds in no other way")
+    if len(found) > 1:
+        notes.append(f"folds are drawn {len(found)} times; sizes and pictures are of the first draw, the audit of all")
+    return join_repeats(list(found.values())), notes
+
+
+def _partition(fold: IntArray) -> bytes:
+    """Return a key that two assignments share exactly when they keep the same samples together."""
+    _, first, inverse = np.unique(fold, return_index=True, return_inverse=True)
+    return first[inverse].tobytes()
 
 
 def _library(dataset: Dataset, config: SplitConfig) -> Library | None:

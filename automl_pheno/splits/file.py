@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from automl_pheno.data import Dataset, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.files import write_text
-from automl_pheno.splits.split import SETS, BoolArray, Split
+from automl_pheno.splits.split import SETS, Assignment, BoolArray, Split
 
 _COLUMNS = ["id", "group", "set", "fold"]
 _PURGED_FROM = "purged_from"
@@ -21,14 +22,17 @@ def write_split(split: Split, path: str | Path) -> None:
     """Write ``split.csv`` (id, group, set, fold; fold is empty outside folds), whole or not at all.
 
     Where samples are purged from the training of single folds a column ``purged_from`` lists these, as in ``0 3``.
+    The further assignments of repeated folds follow as ``fold_2`` (and ``purged_from_2``), ``fold_3`` ...
     """
     path = Path(path)
-    folds = ["" if number < 0 else str(number) for number in split.fold.tolist()]
-    columns = [split.ids.tolist(), split.group.tolist(), split.set.tolist(), folds]
-    header = list(_COLUMNS)
-    if split.purged_from is not None:
-        columns.append([" ".join(map(str, np.flatnonzero(row))) for row in split.purged_from])
-        header.append(_PURGED_FROM)
+    columns = [split.ids.tolist(), split.group.tolist(), split.set.tolist()]
+    header = _COLUMNS[:3]
+    for number, one in enumerate(split.repeats(), start=1):
+        columns.append(["" if fold < 0 else str(fold) for fold in one.fold.tolist()])
+        header.append(_name(_COLUMNS[3], number))
+        if one.purged_from is not None:
+            columns.append([" ".join(map(str, np.flatnonzero(row))) for row in one.purged_from])
+            header.append(_name(_PURGED_FROM, number))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -51,7 +55,7 @@ def read_split(path: str | Path) -> Split:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as a split: {error}"
         raise SplitError(msg) from None
-    if not rows or rows[0] not in (_COLUMNS, [*_COLUMNS, _PURGED_FROM]):
+    if not rows or (places := _repeats_in(rows[0])) is None:
         msg = (
             f"{path}:1: a split has the columns {', '.join(_COLUMNS)}, got {', '.join(rows[0]) if rows else 'nothing'}"
         )
@@ -61,18 +65,43 @@ def read_split(path: str | Path) -> Split:
         raise SplitError(msg)
     seen: set[str] = set()
     for line, row in enumerate(rows[1:], start=2):
-        problem = _row_problem(row, seen, len(rows[0]))
+        problem = _row_problem(row, seen, rows[0])
         if problem:
             msg = f"{path}:{line}: {problem}"
             raise SplitError(msg)
         seen.add(row[0])
-    ids, group, sets, fold, *apart = zip(*rows[1:], strict=True)
+    ids, group, sets, *assigned = zip(*rows[1:], strict=True)
+    first, *others = (_read_assignment(assigned[fold], assigned[apart] if apart else None) for fold, apart in places)
     return Split(
         ids=np.array(ids, dtype=np.str_),
         group=np.array([int(label) for label in group], dtype=np.int64),
         set=np.array(sets, dtype=np.str_),
+        fold=first.fold,
+        purged_from=first.purged_from,
+        again=tuple(others),
+    )
+
+
+def _name(column: str, repeat: int) -> str:
+    return column if repeat == 1 else f"{column}_{repeat}"
+
+
+def _repeats_in(header: Sequence[str]) -> list[tuple[int, int | None]] | None:
+    """Return the places of ``fold`` and ``purged_from`` of each repeat after the first three columns; None if bad."""
+    places: list[tuple[int, int | None]] = []
+    names = list(header[3:])
+    while names[:1] == [_name(_COLUMNS[3], len(places) + 1)]:
+        place = len(header) - 3 - len(names)
+        has_purged = names[1:2] == [_name(_PURGED_FROM, len(places) + 1)]
+        places.append((place, place + 1 if has_purged else None))
+        del names[: 1 + has_purged]
+    return places if places and not names and list(header[:3]) == _COLUMNS[:3] else None
+
+
+def _read_assignment(fold: tuple[str, ...], apart: tuple[str, ...] | None) -> Assignment:
+    return Assignment(
         fold=np.array([int(number) if number else -1 for number in fold], dtype=np.int64),
-        purged_from=_read_purged(apart[0], fold) if apart else None,
+        purged_from=None if apart is None else _read_purged(apart, fold),
     )
 
 
@@ -102,20 +131,22 @@ def check_matches(split: Split, dataset: Dataset) -> None:
     raise SplitError(msg)
 
 
-def _row_problem(row: list[str], seen: set[str], n_columns: int) -> str:
-    if len(row) != n_columns:
-        return f"expected {n_columns} columns, got {len(row)}"
-    name, group, part, fold, *apart = row
+def _row_problem(row: list[str], seen: set[str], header: list[str]) -> str:
+    if len(row) != len(header):
+        return f"expected {len(header)} columns, got {len(row)}"
+    name, group, part, *assigned = row
     if name in seen:
         return f"id {name!r} is there twice"
     if not group.isdecimal():
         return f"group must be a whole number, got {group!r}"
     if part not in SETS:
         return f"set must be one of {', '.join(SETS)}, got {part!r}"
-    if fold and (not fold.isdecimal() or part != "train"):
-        return f"fold must be a whole number, and empty outside train, got {fold!r} in {part}"
-    if apart and not all(number.isdecimal() for number in apart[0].split()):
-        return f"purged_from must hold numbers of folds, got {apart[0]!r}"
+    for column, cell in zip(header[3:], assigned, strict=True):
+        if column.startswith(_PURGED_FROM):
+            if not all(number.isdecimal() for number in cell.split()):
+                return f"{column} must hold numbers of folds, got {cell!r}"
+        elif cell and (not cell.isdecimal() or part != "train"):
+            return f"{column} must be a whole number, and empty outside train, got {cell!r} in {part}"
     return ""
 
 

@@ -19,7 +19,7 @@ from automl_pheno.data import Dataset, IntArray, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.file import read_split
 from automl_pheno.splits.imported_ids import REVERSED, IdMatcher, read_cells
-from automl_pheno.splits.split import SETS, BoolArray, Split
+from automl_pheno.splits.split import SETS, Assignment, BoolArray, Split
 
 _SET_NAMES = {
     "train": "train", "training": "train", "tr": "train",
@@ -116,6 +116,13 @@ def _ours(split: Split, dataset: Dataset, path: Path) -> ImportedSplit:
         set=np.where(known, split.set[rows], "purged").astype(np.str_),
         fold=np.where(known, split.fold[rows], -1),
         purged_from=None if split.purged_from is None else split.purged_from[rows] & known[:, None],
+        again=tuple(
+            Assignment(
+                fold=np.where(known, one.fold[rows], -1),
+                purged_from=None if one.purged_from is None else one.purged_from[rows] & known[:, None],
+            )
+            for one in split.again
+        ),
     )
     absent = int((~known).sum())
     return ImportedSplit(

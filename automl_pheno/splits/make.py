@@ -39,12 +39,15 @@ class MadeSplit:
         ``split_samples.csv``: one row a sample with what the pictures need.
     leaks
         What the audit found to lie on two sides, in sentences; empty where nothing does at the stated thresholds.
+    config
+        What was asked for, with what was decided: ``method`` and ``repeats``.
     """
 
     split: Split
     card: dict[str, Any]
     samples: pd.DataFrame
     leaks: tuple[str, ...]
+    config: SplitConfig
 
 
 def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
@@ -69,10 +72,11 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         msg = f"trait {trait!r} is missing in {int((~np.isfinite(y)).sum()):,} samples; drop them before the split"
         raise SplitError(msg)
     drawn = draw_split(dataset, trait, config)
+    config = drawn.config
     groups = drawn.groups
     audited = _audited(dataset, trait, drawn, config)
     split, audit = audited.split, audited.audit
-    described = describe_split(dataset, trait, split, generator(config.seed, "split", "describe"))
+    described = describe_split(dataset, trait, split.repeats()[0], generator(config.seed, "split", "describe"))
     card = make_card(
         dataset,
         trait,
@@ -98,6 +102,7 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         card=card,
         samples=_samples(dataset, y, split, described.samples, audit.samples),
         leaks=tuple(leak.sentence for leak in audit.leaks),
+        config=config,
     )
 
 

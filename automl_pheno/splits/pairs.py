@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,3 +67,12 @@ def no_pairs(measure: str, threshold: float) -> Pairs:
     """Return pairs without any member."""
     empty = np.empty(0, dtype=np.int64)
     return Pairs(first=empty, second=empty, similarity=np.empty(0), measure=measure, threshold=threshold)
+
+
+def join_pairs(found: Sequence[Pairs]) -> Pairs:
+    """Return the pairs that are in any of `found`, which share measure and threshold; each stands once."""
+    first, second, similarity = (
+        np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("first", "second", "similarity")
+    )
+    _, kept = np.unique(np.stack([first, second]), axis=1, return_index=True)
+    return replace(found[0], first=first[kept], second=second[kept], similarity=similarity[kept])

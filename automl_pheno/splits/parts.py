@@ -22,8 +22,9 @@ def cut_parts(
     sets: StrArray,
     fold: IntArray,
     strata: IntArray | None = None,
+    repeat: int = 0,
 ) -> list[str]:
-    """Assign the samples without a set. Changes `sets` and `fold`; returns notes."""
+    """Assign the samples without a set. Changes `sets` and `fold`; returns notes. Each `repeat` draws anew."""
     rows = np.flatnonzero(sets == "")
     if not len(rows):
         return []
@@ -35,7 +36,8 @@ def cut_parts(
         msg = f"{n_groups} groups ({asked}) cannot make {len(names)} parts ({', '.join(names)})"
         raise SplitError(msg)
     strata = None if strata is None else strata[rows]
-    parts = assign(labels, y[rows], shares, generator(config.seed, "split"), strata)
+    rng = generator(config.seed, "split", *(("repeat", repeat) if repeat else ()))
+    parts = assign(labels, y[rows], shares, rng, strata)
     _fill_empty(parts, labels, len(names))
     sizes = np.bincount(parts, minlength=len(names))
     largest = int(np.bincount(labels).max())

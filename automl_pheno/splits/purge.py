@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from automl_pheno.data import IntArray
 from automl_pheno.splits.pairs import Pairs
-from automl_pheno.splits.split import Split
+from automl_pheno.splits.split import Split, join_repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +54,8 @@ def purge(split: Split, pairs: Sequence[Pairs]) -> Purged:
     Purged
         The same split where no pair crosses.
     """
+    if split.again:
+        return _joined([purge(one, pairs) for one in split.repeats()])
     before = [len(fold.train) for fold in split.folds()]
     first = np.concatenate([one.first for one in pairs] or [np.empty(0, dtype=np.int64)])
     second = np.concatenate([one.second for one in pairs] or [np.empty(0, dtype=np.int64)])
@@ -74,6 +76,15 @@ def purge(split: Split, pairs: Sequence[Pairs]) -> Purged:
     left = {one.number: len(one.train) for one in after.folds()}
     lost = [(n - left.get(number, 0)) / n for number, n in enumerate(before) if n]
     return Purged(split=after, counts=counts, share=float(np.mean(lost)) if lost else 0.0)
+
+
+def _joined(purged: Sequence[Purged]) -> Purged:
+    """Return one purge of repeated folds; what is purged for the test set is the same in each."""
+    return Purged(
+        split=join_repeats([one.split for one in purged]),
+        counts={**purged[0].counts, "folds": [fold for one in purged for fold in one.counts["folds"]]},
+        share=float(np.mean([one.share for one in purged])),
+    )
 
 
 def _from_folds(

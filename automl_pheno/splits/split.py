@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Fold:
     Attributes
     ----------
     number
-        0-based.
+        0-based; repeats are numbered on, so with 5 folds the second repeat begins with 5.
     train, validation
         Positions in the dataset, int64.
     """
@@ -31,6 +31,14 @@ class Fold:
     number: int
     train: IntArray
     validation: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assignment:
+    """One way to assign the development samples to K folds; ``fold`` and ``purged_from`` as in `Split`."""
+
+    fold: IntArray
+    purged_from: BoolArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +58,9 @@ class Split:
     purged_from
         With K folds: True at (sample, fold) where the sample, of another fold, is not trained on when this fold is
         validated on, because it is too much like one of its samples. bool, shape (n, K); None where there is none.
+    again
+        With repeated K folds: the further assignments of the same samples to K folds, in which each is validated on
+        once more.
     """
 
     ids: StrArray
@@ -57,6 +68,7 @@ class Split:
     set: StrArray
     fold: IntArray
     purged_from: BoolArray | None = None
+    again: tuple[Assignment, ...] = ()
 
     def take(self, rows: npt.NDArray[Any]) -> Split:
         """Return the split of the samples at `rows` (integer positions or a boolean mask), in their order."""
@@ -66,12 +78,23 @@ class Split:
             set=self.set[rows],
             fold=self.fold[rows],
             purged_from=None if self.purged_from is None else self.purged_from[rows],
+            again=tuple(
+                Assignment(fold=one.fold[rows], purged_from=None if one.purged_from is None else one.purged_from[rows])
+                for one in self.again
+            ),
         )
 
     @property
     def n_folds(self) -> int:
-        """Number of folds; 1 for train/validation/test."""
-        return max(int(self.fold.max()) + 1, 1)
+        """Number of folds, of all repeats together; 1 for train/validation/test."""
+        return sum(max(int(one.fold.max(initial=-1)) + 1, 1) for one in (self, *self.again))
+
+    def repeats(self) -> tuple[Split, ...]:
+        """Return one split for each assignment to folds; the split itself where there is one."""
+        if not self.again:
+            return (self,)
+        first = replace(self, again=())
+        return first, *(replace(first, fold=one.fold, purged_from=one.purged_from) for one in self.again)
 
     @property
     def is_cross_validation(self) -> bool:
@@ -79,7 +102,13 @@ class Split:
         return bool((self.fold >= 0).any())
 
     def folds(self) -> Iterator[Fold]:
-        """Yield each fold; one for train/validation/test. The test set is in none."""
+        """Yield each fold of each repeat; one for train/validation/test. The test set is in none."""
+        if self.again:
+            start = 0
+            for one in self.repeats():
+                yield from (replace(fold, number=start + fold.number) for fold in one.folds())
+                start += one.n_folds
+            return
         if not self.is_cross_validation:
             yield Fold(number=0, train=self._rows(self.set == "train"), validation=self._rows(self.set == "validation"))
             return
@@ -106,3 +135,9 @@ class Split:
     @staticmethod
     def _rows(mask: npt.NDArray[np.bool_]) -> IntArray:
         return np.flatnonzero(mask).astype(np.int64)
+
+
+def join_repeats(splits: Sequence[Split]) -> Split:
+    """Return one split of repeated folds from splits of the same samples and sets; what `Split.repeats` undoes."""
+    first, *others = splits
+    return replace(first, again=tuple(Assignment(fold=one.fold, purged_from=one.purged_from) for one in others))

@@ -29,6 +29,7 @@ from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.space.document import Located, Problems, decode, parse_document
 from automl_pheno.splits.config import SplitConfig
+from automl_pheno.study.choice import DEFAULT_RULE, RULES
 from automl_pheno.study.engines import ALLOTS_EPOCHS, DEFAULT_ENGINE, DEFAULT_PRUNER, ENGINES, PRUNERS, engine_name
 from automl_pheno.study.slots.config import ClusterConfig
 from automl_pheno.study.storage.address import redact
@@ -124,6 +125,11 @@ class StudyConfig(_Frozen):
         description="What is refitted and tested: N is the N best networks and the N best baselines; auto is the "
         f"{FINALISTS} best networks and all baselines.",
     )
+    choice: str = Field(
+        default=DEFAULT_RULE,
+        description="Which network stands for the search: one-standard-error takes the hand-made configuration unless "
+        "the best is better in validation by more than one standard error of the difference; best takes the best.",
+    )
     members: int = Field(default=3, ge=1, le=100, description="Trainings of each finalist; their mean predicts.")
     max_weights: int | None = Field(default=None, ge=1, description="Larger networks are infeasible.")
     max_memory: int | None = Field(
@@ -205,6 +211,11 @@ class StudyConfig(_Frozen):
     @classmethod
     def _known_pruner(cls, name: str) -> str:
         return _check("pruner", name, PRUNERS)
+
+    @field_validator("choice")
+    @classmethod
+    def _known_choice(cls, name: str) -> str:
+        return _check("choice", name, RULES)
 
     @field_validator("engine")
     @classmethod

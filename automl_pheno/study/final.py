@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.rng import derive_seed
 from automl_pheno.splits import read_split
 from automl_pheno.study.assessment import assess, compare, in_words, interval_note
-from automl_pheno.study.choice import choose_finalists
+from automl_pheno.study.choice import DEFAULT_RULE, choose_finalists, choose_network, order_candidates
 from automl_pheno.study.out_of_fold import file_name
 from automl_pheno.study.progress import Progress
 from automl_pheno.study.records import TrialRecord, finite
@@ -69,6 +70,10 @@ class FinalPlan:
         Of the study: no more may follow.
     common
         What every task carries: run, data, trait, backend.
+    default
+        Parameters of the hand-made configuration of the space.
+    choice
+        The rule by which a network stands for the search; see `choose_network`.
     function
         The refitting task, ``module:name``.
     """
@@ -80,6 +85,8 @@ class FinalPlan:
     trait: str
     trials: int
     common: Mapping[str, Any]
+    default: Mapping[str, Any] | None = None
+    choice: str = DEFAULT_RULE
     baselines: int | None = None
     function: str = REFIT
 
@@ -191,10 +198,21 @@ def run_final(
         The test set was opened before, nothing is complete, or no finalist could be refitted.
     """
     refuse_opened(folder.path)
-    finalists = choose_finalists(folder.records(), metric=plan.metric, networks=plan.networks, baselines=plan.baselines)
-    if not finalists:
+    ordered = order_candidates(folder.records(), metric=plan.metric)
+    if not ordered:
         msg = f"{folder.path}: no network and no baseline is complete, so there is nothing to test; see leaderboard.csv"
         raise StudyError(msg)
+    held_out = HeldOut(folder.path, plan.trait, seed=plan.seed)
+    choice = choose_network(
+        ordered,
+        metric=plan.metric,
+        rule=plan.choice,
+        default=plan.default,
+        standard_error=partial(held_out.standard_error, metric=plan.metric),
+    )
+    finalists = choose_finalists(
+        ordered, metric=plan.metric, networks=plan.networks, baselines=plan.baselines, choice=choice
+    )
     entries = [_Finalist(record, file_name(record.name)) for record in finalists]
     progress.message(f"refitting {len(entries)} finalists on all development samples for the one test")
     with writing(folder.path / FINALISTS):
@@ -206,7 +224,8 @@ def run_final(
         reason = (entries[0].outcome or {}).get("reason", "")
         msg = f"{folder.path}: no finalist could be refitted; {entries[0].record.name}: {reason}"
         raise StudyError(msg)
-    result = _test(plan, folder, entries, winner)
+    result = _test(plan, folder, entries, winner, held_out)
+    result["choice"] = None if choice is None else choice.to_json(plan.metric)
     if not publish(finite(result)):
         msg = f"{folder.path}: another supervisor took the final test over, and its result counts; run it again"
         raise StudyError(msg)
@@ -267,7 +286,9 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
                 progress.message(f"{entry.record.name} could not be refitted: {finished.outcome.get('reason', '')}")
 
 
-def _test(plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winner: _Finalist) -> dict[str, Any]:
+def _test(
+    plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winner: _Finalist, held_out: HeldOut
+) -> dict[str, Any]:
     path = folder.path
     fitted = [entry for entry in entries if entry.fitted]
     split = read_split(path / SPLIT)
@@ -284,7 +305,6 @@ def _test(plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winn
         for entry in fitted:
             table[entry.record.name] = entry.predictions
         write_text(path / TEST_PREDICTIONS, table.to_csv(index=False))
-    held_out = HeldOut(path, plan.trait, seed=plan.seed)
     calibrations = {entry.record.name: held_out.calibration(entry.record) for entry in entries}
     ties, tie_note = held_out.ties(
         winner.record, [entry.record for entry in fitted], folder.records(), metric=plan.metric

@@ -17,7 +17,7 @@ from automl_pheno.files import write_text, writing
 from automl_pheno.rng import derive_seed
 from automl_pheno.simulate import SIMULATORS, Truth
 from automl_pheno.space.tree import SearchSpace
-from automl_pheno.splits import MadeSplit, Split, make_split, read_split
+from automl_pheno.splits import MadeSplit, Split, SplitConfig, make_split, read_split
 from automl_pheno.study.config import StudyConfig
 from automl_pheno.study.data import read_data
 from automl_pheno.study.progress import Progress
@@ -44,6 +44,7 @@ class Material:
     trait: str
     about: dict[str, Any]  # what makes the data the same, their hash among it
     split: Split
+    asked: SplitConfig  # with all that was left open decided
     made: MadeSplit | None  # None where the split of the run is taken up again
     truth: Truth | None
 
@@ -87,18 +88,32 @@ def prepare(
         raise StudyError(msg)
     made = None
     about = _data_identity(dataset, trait)
-    split = _split_of(path, config, dataset, about)
+    asked = _decided_before(path, config.split)
+    split = _split_of(path, asked, dataset, about)
     if split is None:
-        made = make_split(dataset, trait, config.split)
-        split = made.split
+        made = make_split(dataset, trait, asked)
+        split, asked = made.split, made.config
         _hear_split(config, made, progress)
     if config.pruner == "wilcoxon" and not split.is_cross_validation:
         msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
         raise StudyError(msg)
-    return Material(space=space, dataset=dataset, trait=trait, about=about, split=split, made=made, truth=truth)
+    return Material(
+        space=space, dataset=dataset, trait=trait, about=about, split=split, asked=asked, made=made, truth=truth
+    )
 
 
-def _split_of(path: Path, config: StudyConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:
+def _decided_before(path: Path, config: SplitConfig) -> SplitConfig:
+    """Return the configuration with what is left open as the run in `path` has decided it, if there is one."""
+    try:
+        before = json.loads((path / IDENTITY).read_text())["split"]
+        decided = {"method": before["method"], "repeats": before.get("repeats", 1)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return config
+    open_fields = {"method": config.method == "auto", "repeats": config.repeats is None}
+    return config.model_copy(update={name: decided[name] for name, is_open in open_fields.items() if is_open})
+
+
+def _split_of(path: Path, config: SplitConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:
     """Return the split of a run that began with the same data and configuration; a large one takes long to make."""
     try:
         before = json.loads((path / IDENTITY).read_text())
@@ -138,7 +153,7 @@ def identity_of(config: StudyConfig, material: Material) -> dict[str, Any]:
     return {
         "space": material.space.tree(),
         "data": material.about,
-        "split": _split_identity(config),
+        "split": _split_identity(material.asked),
         "curation": config.curation.model_dump(mode="json"),
         "metric": config.metric,
         "backend": config.backend,
@@ -156,8 +171,10 @@ def _data_identity(dataset: Dataset, trait: str) -> dict[str, Any]:
     }
 
 
-def _split_identity(config: StudyConfig) -> dict[str, Any]:
-    identity: dict[str, Any] = config.split.model_dump(mode="json")
+def _split_identity(config: SplitConfig) -> dict[str, Any]:
+    identity: dict[str, Any] = config.model_dump(mode="json")
+    if identity["repeats"] in (None, 1):  # as runs say that began before there were repeats
+        del identity["repeats"]
     return identity
 
 
@@ -173,7 +190,7 @@ def write_inputs(path: Path, config: StudyConfig, material: Material, local: tup
             save_dataset(dataset.take(split.test), path / SEALED)
         if material.truth is not None:
             material.truth.save(path)
-    write_text(path / STUDY, config.to_yaml())
+    write_text(path / STUDY, config.model_copy(update={"split": material.asked}).to_yaml())
     write_text(path / SPACE, yaml.safe_dump(material.space.tree(), sort_keys=False))
     digest = development.sha256()
     write_provenance(

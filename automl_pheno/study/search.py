@@ -229,6 +229,8 @@ def _search(
         trait=material.trait,
         trials=config.trials,
         common=common,
+        default=default_values(space),
+        choice=config.choice,
     )
     result = test_once(final, folder, executor, progress, book, ending=ending)
     if result is None:
@@ -236,6 +238,8 @@ def _search(
     remove_weights(folder.path)
     write_note(study, folder.path)
     progress.message(f"winner by validation: {result['winner']['name']}")
+    if result["choice"] is not None:
+        progress.message(str(result["choice"]["sentence"]))
     if result["tie_note"]:
         progress.message(str(result["tie_note"]))
     if result["comparison"] is not None:

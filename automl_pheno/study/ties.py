@@ -81,11 +81,32 @@ def find_ties(
     rng
         Draws the resamples.
     """
+    names = [winner, *(name for name in predictions if name != winner)]
+    values, drawn, grouped = _resample(predictions, names, y=y, parts=parts, groups=groups, metric=metric, rng=rng)
+    tied = _tied(values[0] - values[1:], drawn[0] - drawn[1:])
+    return Ties(
+        names=tuple(name for name, is_tied in zip(names[1:], tied, strict=True) if is_tied),
+        samples=sum(map(len, parts)),
+        candidates=len(names),
+        grouped=grouped,
+    )
+
+
+def _resample(
+    predictions: Mapping[str, FloatArray],
+    names: Sequence[str],
+    *,
+    y: FloatArray,
+    parts: Sequence[IntArray],
+    groups: IntArray,
+    metric: str,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray, bool]:
+    """Return scores, shape (names,), those on the same resamples, (names, resamples), and if groups were resampled."""
     rows = np.concatenate(parts)
     clusters = [clusters_of(groups[part]) for part in parts]
     if len(parts) > 1 and any(one is None for one in clusters) and (whole := clusters_of(groups[rows])) is not None:
         parts, clusters = [rows], [whole]  # few groups a fold, but enough in all
-    names = [winner, *(name for name in predictions if name != winner)]
     cells = max(len(rows) * len(names), 1)
     n = int(np.clip(_CELLS // cells, _FEWEST_RESAMPLES, _MOST_RESAMPLES))
     chosen = METRICS[metric]
@@ -100,13 +121,7 @@ def find_ties(
             for number, each in enumerate(predicted):
                 drawn[number, at : at + len(sample)] += chosen.rowwise(sampled, each[sample]) / len(parts)
             at += len(sample)
-    tied = _tied(values[0] - values[1:], drawn[0] - drawn[1:])
-    return Ties(
-        names=tuple(name for name, is_tied in zip(names[1:], tied, strict=True) if is_tied),
-        samples=len(rows),
-        candidates=len(names),
-        grouped=any(one is not None for one in clusters),
-    )
+    return values, drawn, any(one is not None for one in clusters)
 
 
 def _tied(differences: FloatArray, drawn: FloatArray) -> list[bool]:
@@ -178,6 +193,28 @@ class HeldOut:
             known = record.validation_calibration
             return {key: known.get(key) for key in CALIBRATION} if known else None
         return validation_calibration(self._y, predictions, self._split.group, seed=self._seed, name=record.name)
+
+    def standard_error(self, first: TrialRecord, second: TrialRecord, *, metric: str) -> float | None:
+        """Return the standard error of the difference of two candidates in validation; None where it is not known.
+
+        By the same paired bootstrap of held-out predictions as `ties`.
+        """
+        found = {record.name: self._predictions(record.name) for record in (first, second)}
+        known = {name: predictions for name, predictions in found.items() if predictions is not None}
+        parts = parts_of(self._y, self._split)
+        if len(known) < 2 or not all(np.isfinite(one[part]).all() for one in known.values() for part in parts):
+            return None
+        _, drawn, _ = _resample(
+            known,
+            list(known),
+            y=self._y,
+            parts=parts,
+            groups=self._split.group,
+            metric=metric,
+            rng=generator(self._seed, "bootstrap", "choice"),
+        )
+        error = float(np.std(drawn[0] - drawn[1], ddof=1))
+        return error if np.isfinite(error) else None
 
     def ties(
         self, winner: TrialRecord, finalists: Iterable[TrialRecord], records: Iterable[TrialRecord], *, metric: str

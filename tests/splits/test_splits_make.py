@@ -27,7 +27,7 @@ def dataset(n=200, seed=0, texts=None, **columns):
 
 
 def split(data, **config):
-    made = make_split(data, "y", SplitConfig(**config))
+    made = make_split(data, "y", SplitConfig(**{"method": "holdout", **config}))
     return made.split, made.card
 
 

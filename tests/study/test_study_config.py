@@ -25,7 +25,7 @@ def test_defaults_and_paths_relative_to_the_file(tmp_path):
     assert study.space == tmp_path / "spaces/cnn.yaml"
     assert study.data.file == tmp_path / "a.csv"
     assert (study.trials, study.metric, study.engine, study.pruner) == (30, "pearson_r", "optuna/tpe", "median")
-    assert (study.finalists, study.workers, study.backend, study.split.method) == (3, "auto", "tensorflow", "holdout")
+    assert (study.finalists, study.workers, study.backend, study.split.method) == ("auto", "auto", "tensorflow", "auto")
 
 
 def test_resolved_yaml_holds_every_field_and_loads_to_the_same(tmp_path):

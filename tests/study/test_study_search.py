@@ -200,6 +200,34 @@ def test_resuming_takes_up_the_split_instead_of_making_it_again(study, dataset, 
     run_search(study(), tmp_path / "run", dataset=dataset)
 
 
+def test_few_samples_are_chosen_by_repeated_folds_and_the_run_says_so_in_its_files(study, dataset, tmp_path):
+    heard = Listener()
+    run = run_search(study(), tmp_path / "run", heard, dataset=dataset)
+    assert any("5 folds, drawn 3 times, since 120 samples are few" in text for text in heard.messages)
+    assert len(json.loads((run / "trials.jsonl").read_text().splitlines()[-1])["fold_scores"]) == 15
+    written = yaml.safe_load((run / "study.yaml").read_text())["split"]
+    assert (written["method"], written["repeats"]) == ("kfold", 3)
+    identity = json.loads((run / "identity.json").read_text())["split"]
+    assert (identity["method"], identity["repeats"]) == ("kfold", 3)
+    again = Listener()
+    run_search(study(split={"method": "kfold", "repeats": 3}), run, again, dataset=dataset)
+    assert "this run is finished" in again.messages[-1]
+    with pytest.raises(StudyError, match=r"split.method: was \"kfold\", now \"holdout\""):
+        run_search(study(split={"method": "holdout"}), run, dataset=dataset)
+
+
+def test_a_run_that_began_with_one_validation_set_goes_on_with_it(study, dataset, tmp_path, monkeypatch):
+    run = run_search(study(split={"method": "holdout"}), tmp_path / "run", dataset=dataset)
+    identity = json.loads((run / "identity.json").read_text())
+    assert "repeats" not in identity["split"]  # as before there were any
+    before = {name: (run / name).read_bytes() for name in ("split.csv", "identity.json", "study.yaml")}
+    (run / "final.json").unlink()
+    monkeypatch.setattr("automl_pheno.study.material.make_split", lambda *_: pytest.fail("the split was made again"))
+    assert run_search(study(), run, dataset=dataset) == run
+    assert all((run / name).read_bytes() == content for name, content in before.items())
+    assert (run / "final.json").is_file()
+
+
 def test_a_curation_reaches_every_candidate(study, dataset, tmp_path):
     config = study(curation={"ld_prune": 0.5, "min_maf": 0.05}, baselines=("ridge",))
     run = run_search(config, tmp_path / "run", dataset=dataset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from automl_pheno.splits.audit.rules import AuditRules, Leak
 from automl_pheno.splits.audit.sequences import make_sequences, scan_sequences
 from automl_pheno.splits.audit.sides import NONE, STAGES, Crossing, Scan, Sides, find_sides
 from automl_pheno.splits.audit.words import number, statement
-from automl_pheno.splits.pairs import Pairs
+from automl_pheno.splits.pairs import Pairs, join_pairs
 from automl_pheno.splits.split import Split
 from automl_pheno.splits.thresholds import choose_estimator
 
@@ -89,7 +89,7 @@ class Check:
 def audit_split(
     dataset: Dataset, trait: str | None, split: Split, rules: AuditRules, rng: np.random.Generator
 ) -> Audit:
-    """Compare the sides of a split, however it was made.
+    """Compare the sides of a split, however it was made; of repeated folds those of each repeat.
 
     Parameters
     ----------
@@ -112,6 +112,26 @@ def audit_split(
     if trait is not None:
         dataset.y(trait)
     _check_ids(dataset, split)
+    return _joined([_audit(dataset, one, rules, rng) for one in split.repeats()])
+
+
+def _joined(audits: Sequence[Audit]) -> Audit:
+    """Return the audit of repeated folds: the leaks and pairs of all; the rest of the first repeat that leaks."""
+    if len(audits) == 1:
+        return audits[0]
+    shown = next((audit for audit in audits if audit.leaks), audits[0])
+    leaks = tuple({leak.sentence: leak for audit in audits for leak in audit.leaks}.values())
+    found = [audit.pairs for audit in audits if audit.pairs is not None]
+    facts = {
+        **shown.facts,
+        "leaks": [leak.to_json() for leak in leaks],
+        "statement": f"{shown.statement}; the folds of each of {len(audits)} repeats were audited",
+        "repeats": [{"statement": audit.statement, "leaks": len(audit.leaks)} for audit in audits],
+    }
+    return Audit(leaks=leaks, facts=facts, samples=shown.samples, pairs=join_pairs(found) if found else None)
+
+
+def _audit(dataset: Dataset, split: Split, rules: AuditRules, rng: np.random.Generator) -> Audit:
     sides = find_sides(split)
     if not any(True for _ in sides.evaluations()):
         msg = "nothing to audit: no sample is evaluated by a model that is trained on another"
