@@ -41,10 +41,11 @@ def predict_file(
     genome: str | Path | None = None,
     multiallelic: str = "split",
     genotype_field: str = "auto",
+    allow_mismatch: bool = False,
 ) -> Predicted:
     """Predict the samples of a file and write ``id, prediction`` to the CSV `out`, whole or not at all.
 
-    The options are those of `automl_pheno.read`.
+    The options are those of `automl_pheno.read`, and `allow_mismatch`, which is that of `Best.samples`.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def predict_file(
         multiallelic=multiallelic,
         genotype_field=genotype_field,
     )
-    samples = best.samples(dataset)
-    table = pd.DataFrame({"id": samples.ids, "prediction": best.predictor.predict(samples.inputs)})
+    samples = best.samples(dataset, allow_mismatch=allow_mismatch)
+    table = pd.DataFrame({"id": samples.ids, "prediction": best.predict_samples(samples)})
     write_text(out, table.to_csv(index=False))
     return Predicted(n=len(table), trait=best.trait, notes=samples.notes)

@@ -24,6 +24,10 @@ def predict(
     genome: Genome = None,
     multiallelic: Multiallelic = None,
     genotype_field: GenotypeField = None,
+    allow_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-mismatch", help="Predict data that contradict those of training, and say how."),
+    ] = False,
 ) -> None:
     """Predict new samples with the winner of a run.
 
@@ -42,6 +46,7 @@ def predict(
             genome=genome,
             multiallelic=multiallelic or "split",
             genotype_field=genotype_field or "auto",
+            allow_mismatch=allow_mismatch,
         )
     for note in done.notes:
         print(note)
