@@ -313,10 +313,11 @@ def _contradictions(given: pd.DataFrame, wanted: pd.DataFrame, found: Found, row
     for row in rows:
         column = int(found.columns[row])
         here, there = place_of(given, column), place_of(wanted, row)
-        pairs = ("/".join(ours[column]), "/".join(theirs[row]))
-        if here and there and (found.elsewhere[row] or here != there):
-            pairs = (f"{pairs[0]} at {here}", f"{pairs[1]} at {there}")
-        texts.append(f"{wanted['id'].iloc[row]} is {pairs[0]}, not {pairs[1]}" + " (ref/alt)" * (not texts))
+        known = any(ours[column]) and any(theirs[row])
+        pairs = ["/".join(ours[column]), "/".join(theirs[row])] if known else ["", ""]
+        if here and there and here != there:
+            pairs = [f"{pairs[0]} at {here}".strip(), f"{pairs[1]} at {there}".strip()]
+        texts.append(f"{wanted['id'].iloc[row]} is {pairs[0]}, not {pairs[1]}{' (ref/alt)' if known else ''}")
     return "; ".join(texts)
 
 

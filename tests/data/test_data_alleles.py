@@ -110,9 +110,7 @@ def test_every_way_a_variant_can_be_stated():
 
 def test_what_is_not_there_is_missing_and_counted():
     found = inputs(table("v2 1:20 A G"), np.random.default_rng(0))
-    with pytest.raises(
-        DataError, match=r"6 of the 7 variants that are read are missing .*v1, v3, v4, ...; .*allow_mis"
-    ):
+    with pytest.raises(DataError, match=r"6 of the 7 variants that are read are missing .*v1, v3, v4, ...; .*allow"):
         harmonise(found, WANTED)
     got, notes = harmonise(found, WANTED, allow_mismatch=True)
     np.testing.assert_array_equal(got.values[:, 1], found.values[:, 0])
@@ -196,8 +194,8 @@ def test_a_file_on_the_other_strand_is_turned_whole_the_ambiguous_variants_too()
     wanted = panel()
     truth = calls(wanted)
     turned_over = Inputs(kind="genotype", values=truth.values, variants=on_the_other_strand(wanted))
-    for given in (truth, counted_otherwise(truth), turned_over, counted_otherwise(turned_over)):
-        got, notes = harmonise(given, wanted)
+    for stated in (truth, counted_otherwise(truth), turned_over, counted_otherwise(turned_over)):
+        got, notes = harmonise(stated, wanted)
         np.testing.assert_array_equal(got.values, truth.values)
     assert any("60 of the 60 variants that are read are on the other strand and swapped" in note for note in notes)
     assert any("taken as named on the other strand, as all 30 that do are" in note for note in notes)
@@ -265,7 +263,7 @@ def test_ids_on_other_chromosomes_are_other_variants_even_without_alleles():
     wanted = panel().assign(ref="", alt="")
     other = wanted.assign(chromosome=np.random.default_rng(0).permutation(wanted["chromosome"]))
     with pytest.raises(
-        DataError, match=r"of the 60 variants in common contradict the model: rs\d+ is .* at 3:\d+, not"
+        DataError, match=r"of the 60 variants in common contradict the model: rs\d+ is .* at [123]:\d+, not"
     ):
         harmonise(calls(other), wanted)
     renamed = wanted.assign(chromosome=[f"NC_00000{name}.11" for name in wanted["chromosome"]])
