@@ -46,6 +46,10 @@ class TrainingError(AutoMLPhenoError, RuntimeError):
     """Training broke off, for example because the loss was not finite."""
 
 
+class InputWarning(UserWarning):
+    """Inputs are not quite what a model was fitted on: what was done about it, with counts."""
+
+
 class UnknownNameError(AutoMLPhenoError, LookupError):
     """A name is not in a registry; lists the known names and guesses."""
 

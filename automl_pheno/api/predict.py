@@ -32,10 +32,12 @@ class Predicted:
     notes: tuple[str, ...]
 
 
-def predict_file(run: str | Path, source: str | Path, out: Path, **reading: Any) -> Predicted:
+def predict_file(
+    run: str | Path, source: str | Path, out: Path, *, allow_mismatch: bool = False, **reading: Any
+) -> Predicted:
     """Predict the samples of a file and write ``id, prediction`` to the CSV `out`, whole or not at all.
 
-    ``**reading`` is as for `automl_pheno.read`.
+    ``**reading`` is as for `automl_pheno.read`, `allow_mismatch` as for `Best.samples`.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def predict_file(run: str | Path, source: str | Path, out: Path, **reading: Any)
         msg = f"{out}: must be a file in an existing folder"
         raise StudyError(msg)
     dataset = read(source, **reading)
-    samples = best.samples(dataset)
-    table = pd.DataFrame({"id": samples.ids, "prediction": best.predictor.predict(samples.inputs)})
+    samples = best.samples(dataset, allow_mismatch=allow_mismatch)
+    table = pd.DataFrame({"id": samples.ids, "prediction": best.predict_samples(samples)})
     write_text(out, table.to_csv(index=False))
     return Predicted(n=len(table), trait=best.trait, notes=samples.notes)

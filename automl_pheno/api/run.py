@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,17 @@ import numpy as np
 import pandas as pd
 
 from automl_pheno.api.data import Data, read
-from automl_pheno.api.match import match_variants, match_width
+from automl_pheno.api.match import match_inputs, refuse_non_finite
 from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
-from automl_pheno.errors import DataError, PredictorError, StudyError, known_names
+from automl_pheno.data.frame import Frame
+from automl_pheno.errors import DataError, InputWarning, PredictorError, StudyError, known_names
+from automl_pheno.keras_settings import DEFAULT_BACKEND, load_keras
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
 from automl_pheno.study.choice import choice_sentence
-from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
+from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, IDENTITY, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
 from automl_pheno.study.verdict import comparison_sentence
 
@@ -148,6 +151,8 @@ class Best:
         What is predicted, in phenotype units.
     variants
         The variants it reads, in order; None for sequences.
+    frame
+        What the sequences of training look like; None where that was not kept.
     """
 
     path: Path
@@ -156,16 +161,22 @@ class Best:
     width: int
     trait: str
     variants: pd.DataFrame | None = None
+    frame: Frame | None = None
+    _backend: str = DEFAULT_BACKEND
     _loaded: list[Predictor] = field(default_factory=list, repr=False)
     _development: list[Dataset] = field(default_factory=list, repr=False)
 
     @property
     def predictor(self) -> Predictor:
-        """The fitted predictor; read from disk when it is first asked for."""
+        """The fitted predictor; read from disk when it is first asked for.
+
+        A network is read on the backend of its run, whatever ``KERAS_BACKEND`` and ``keras.json`` say. In a program
+        that has imported Keras on another one, it computes on that, and differs in the last digits.
+        """
         if not self._loaded:
-            if "keras" not in sys.modules:  # it reads this once, when it is imported
-                os.environ.setdefault("KERAS_BACKEND", "tensorflow")
             with without_start_up_chatter():
+                if self.kind == "network":
+                    load_keras(self._backend if find_spec(self._backend) else DEFAULT_BACKEND)
                 self._loaded.append(load_predictor(self.path))
         return self._loaded[0]
 
@@ -188,7 +199,7 @@ class Best:
         network = predictor.inner if isinstance(predictor, CuratedPredictor) else predictor
         return network.model  # type: ignore[attr-defined]  # of NetworkPredictor; this room does not know Keras
 
-    def predict(self, data: Data | Inputs | Sequence[str]) -> FloatArray:
+    def predict(self, data: Data | Inputs | Samples | Sequence[str], *, allow_mismatch: bool = False) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,).
 
         Parameters
@@ -196,8 +207,34 @@ class Best:
         data
             Sequences as text, a file, a data set, inputs, or a data frame of dosages (index: ids, columns: variant
             ids). See `samples` for what is matched.
+        allow_mismatch
+            See `samples`.
+
+        Warns
+        -----
+        InputWarning
+            What was done so that the data fit: padding, alleles swapped, variants that are missing ... Once a note; it
+            is among those of `samples`.
+
+        Raises
+        ------
+        DataError, PredictorError
+            See `samples`; or a prediction is no finite number.
         """
-        return self.predictor.predict(self.samples(data).inputs)
+        samples = self._matched(data, allow_mismatch=allow_mismatch)
+        return self.predict_samples(samples)
+
+    def predict_samples(self, samples: Samples) -> FloatArray:
+        """Return predictions for what `samples` returned.
+
+        Raises
+        ------
+        PredictorError
+            A prediction is no finite number; the samples are named.
+        """
+        predictions = self.predictor.predict(samples.inputs)
+        refuse_non_finite(predictions, samples.ids)
+        return predictions
 
     def explain(
         self,
@@ -230,7 +267,7 @@ class Best:
         from automl_pheno.api.verdict import warnings_of
         from automl_pheno.explain import explain
 
-        given = None if data is None else self.samples(data)
+        given = None if data is None else self._matched(data)
         development = self.development
         return explain(
             self.predictor,
@@ -262,28 +299,49 @@ class Best:
         self._development.append(load_dataset(file))
         return self._development[0]
 
-    def samples(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
+    def samples(self, data: Data | Inputs | Samples | Sequence[str], *, allow_mismatch: bool = False) -> Samples:
         """Return `data` as the winner reads it, with ids and notes on what was matched.
 
         Shorter sequences are padded on the right. Variants are matched by id or place, alleles by name; a variant
         that is not in `data` counts as a missing call in every sample.
+
+        Parameters
+        ----------
+        data
+            See `predict`.
+        allow_mismatch
+            Say in a note what would be refused: variants of which many have other alleles than in training, or most
+            are missing; sequences most of which are far shorter, or do not lie in the frame of those of training.
 
         Raises
         ------
         DataError
             The data break a rule.
         PredictorError
-            They are of another kind, longer than the winner reads, or have no variant in common with it.
+            They are of another kind, longer than the winner reads, have no variant in common with it, or, unless
+            `allow_mismatch`, contradict what it was fitted on.
         """
         given = self._read(data)
         if given.inputs.kind != self.input:
             msg = f"the winner reads {self.input} inputs, got {given.inputs.kind} inputs"
             raise PredictorError(msg)
-        if self.variants is not None and given.inputs.variants is not None:
-            inputs, notes = match_variants(given.inputs, self.variants)
-        else:
-            inputs, notes = match_width(given.inputs, self.width)
+        inputs, notes = match_inputs(
+            given.inputs,
+            given.ids,
+            width=self.width,
+            variants=self.variants,
+            frame=self.frame,
+            allow_mismatch=allow_mismatch,
+        )
         return replace(given, inputs=inputs, notes=(*given.notes, *notes))
+
+    def _matched(self, data: Data | Inputs | Samples | Sequence[str], *, allow_mismatch: bool = False) -> Samples:
+        """Return what `samples` does, and warn of what was done to the data so that they fit."""
+        given = self._read(data)
+        samples = self.samples(given, allow_mismatch=allow_mismatch)
+        for note in samples.notes[len(given.notes) :]:
+            warnings.warn(note, InputWarning, stacklevel=3)
+        return samples
 
     def _read(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:
         if isinstance(data, Samples):
@@ -328,4 +386,16 @@ def load(run: str | Path | Run) -> Best:
         width=header["width"],
         trait=header["trait"],
         variants=read_variants(folder),
+        frame=Frame.read(header.get("frame")),
+        _backend=str(header.get("backend") or _backend_of_run(folder)),
     )
+
+
+def _backend_of_run(folder: Path) -> str:
+    """Return the backend of the run that a saved predictor lies in, for those that do not state their own."""
+    places = (folder.resolve().parent, folder.resolve().parent.parent)
+    file = next((place / IDENTITY for place in places if (place / IDENTITY).is_file()), None)
+    with contextlib.suppress(OSError, ValueError):
+        if file is not None:
+            return str(json.loads(file.read_text(encoding="utf-8")).get("backend") or DEFAULT_BACKEND)
+    return DEFAULT_BACKEND

@@ -26,6 +26,7 @@ from automl_pheno.cli.simulate import simulate
 from automl_pheno.cli.split import split
 from automl_pheno.cli.tables import EXIT_INTERRUPTED
 from automl_pheno.errors import AutoMLPhenoError
+from automl_pheno.keras_settings import own_environment
 from automl_pheno.study.storage.address import redact
 
 EXIT_UNEXPECTED = 1
@@ -78,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Words after the command's name; None takes those of this process.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers; TensorFlow's start-up chatter
+    # Inherited by the workers: TensorFlow's start-up chatter, and no settings of Keras but ours.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.update(own_environment())
     command = typer.main.get_command(app)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

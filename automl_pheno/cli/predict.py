@@ -18,6 +18,10 @@ def predict(
         typer.Argument(metavar="INPUT", help="FASTA, a table with sequences, a dosage table, VCF, PLINK or BED."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write: id, prediction.")],
+    allow_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-mismatch", help="Predict data that contradict those of training, and say how."),
+    ] = False,
     reading: Said = NOTHING_SAID,
 ) -> None:
     """Predict new samples with the winner of a run.
@@ -28,7 +32,7 @@ def predict(
     from automl_pheno.study.steps import step_bar
 
     with step_bar():
-        done = predict_file(run, input_file, out, **reading)
+        done = predict_file(run, input_file, out, allow_mismatch=allow_mismatch, **reading)
     for note in done.notes:
         print(note)
     print(f"{done.n:,} predictions of {done.trait} -> {out}")

@@ -22,12 +22,14 @@ from automl_pheno.explain.registry import (
     NetworkLike,
 )
 from automl_pheno.explain.scoring import inner_predictor
+from automl_pheno.keras_settings import held_settings
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import Predictor
 
 AUTO = "auto"
 
 
+@held_settings()
 def explain(
     predictor: Predictor,
     inputs: Inputs,

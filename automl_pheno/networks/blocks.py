@@ -38,6 +38,7 @@ BUILDERS: Registry[Builder] = Registry("block")
 
 # Keras' default of 0.99 needs hundreds of steps to forget its start; a phenotype study has some tens an epoch.
 _BATCH_NORM_MOMENTUM = 0.9
+_CHANNELS = "channels_last"  # named in every layer that could take it from the user's keras.json
 
 
 def _normalize(tensor: Any, kind: str, parts: Parts) -> Any:
@@ -65,13 +66,14 @@ def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
         strides=block.stride,
         dilation_rate=block.dilation,
         padding=block.padding,
+        data_format=_CHANNELS,
         dtype=parts.precision,
     )(tensor)
     tensor = _activate(_normalize(tensor, block.normalization, parts), block.activation, parts)
     if block.pooling == "max":
-        tensor = layers.MaxPooling1D(block.pool_size, dtype=parts.precision)(tensor)
+        tensor = layers.MaxPooling1D(block.pool_size, data_format=_CHANNELS, dtype=parts.precision)(tensor)
     elif block.pooling == "average":
-        tensor = layers.AveragePooling1D(block.pool_size, dtype=parts.precision)(tensor)
+        tensor = layers.AveragePooling1D(block.pool_size, data_format=_CHANNELS, dtype=parts.precision)(tensor)
     return _drop(tensor, block.dropout, parts)
 
 
@@ -79,7 +81,7 @@ def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
 def flatten(tensor: Any, block: FlattenBlock, parts: Parts) -> Any:
     """Concatenate all positions, or pool over them."""
     ends = {"none": layers.Flatten, "max": layers.GlobalMaxPooling1D, "average": layers.GlobalAveragePooling1D}
-    return ends[block.pooling](dtype=parts.precision)(tensor)
+    return ends[block.pooling](data_format=_CHANNELS, dtype=parts.precision)(tensor)
 
 
 @BUILDERS.add("dense")

@@ -50,16 +50,16 @@ def build_for_training(config: ModelConfig, width: int) -> keras.Model:
 
 def average(models: Sequence[keras.Model]) -> keras.Model:
     """Return one plain model whose output is the mean of those of `models`, which read the same inputs."""
-    inputs = keras.Input(models[0].input.shape[1:], name="input")
+    inputs = keras.Input(models[0].input.shape[1:], dtype="float32", name="input")
     outputs = []
     for number, model in enumerate(models):
         model.name = f"member_{number}"
         outputs.append(model(inputs))
-    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="ensemble")
+    return keras.Model(inputs, keras.layers.Average(name="mean", dtype="float32")(outputs), name="ensemble")
 
 
 def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:
-    inputs = keras.Input((width, channels(config)), name="input")
+    inputs = keras.Input((width, channels(config)), dtype="float32", name="input")
     tensor = inputs
     for block in (*config.trunk, *config.head):
         tensor = BUILDERS[block.block](tensor, block, parts)

@@ -14,6 +14,7 @@ import numpy as np
 from automl_pheno.data.dataset import Examples, FloatArray, Inputs
 from automl_pheno.data.encode import one_hot
 from automl_pheno.errors import PredictorError
+from automl_pheno.keras_settings import held_settings
 from automl_pheno.metrics import METRICS
 from automl_pheno.networks import average, build
 from automl_pheno.predictors.coding import GenotypeCoder
@@ -77,6 +78,7 @@ class NetworkPredictor:
         self._trained: list[TrainingResult] = []
         self._model: keras.Model | None = None
 
+    @held_settings()
     def fit(
         self,
         train: Examples,
@@ -133,6 +135,7 @@ class NetworkPredictor:
             chosen={} if self.until is None else {"initial_epoch": result.began},
         )
 
+    @held_settings()
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""
         self._check(inputs)
@@ -148,6 +151,12 @@ class NetworkPredictor:
         return predictions
 
     @property
+    def backend(self) -> str:
+        """Of Keras, in this process."""
+        return str(keras.backend.backend())
+
+    @property
+    @held_settings()
     def model(self) -> keras.Model:
         """The fitted network, a plain ``keras.Model`` from `encode` (n, width, channels) to (n, 1) in sd."""
         if self._model is None:
@@ -167,6 +176,7 @@ class NetworkPredictor:
         rows = self._rows(inputs)
         return one_hot(rows) if inputs.kind == "sequence" else rows.reshape(len(rows), self._width, -1)
 
+    @held_settings()
     def save(self, folder: Path) -> None:
         """Write ``model.keras``, ``preprocess.json`` and ``config.json``."""
         self.model.save(folder / "model.keras")
@@ -184,6 +194,7 @@ class NetworkPredictor:
         (folder / "config.json").write_text(self.config.model_dump_json(by_alias=True, indent=2) + "\n")
 
     @classmethod
+    @held_settings()
     def load(cls, folder: Path) -> NetworkPredictor:
         """Return what `save` wrote."""
         preprocess = json.loads((folder / "preprocess.json").read_text())

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from automl_pheno.curation import curation_config
+from automl_pheno.data.alleles import FREQUENCY, frequencies
 from automl_pheno.data.dataset import Inputs
+from automl_pheno.data.frame import Frame
 from automl_pheno.errors import PredictorError
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import PREDICTORS, Predictor, predictor_class
@@ -65,23 +67,32 @@ def save_predictor(predictor: Predictor, folder: Path, inputs: Inputs, *, trait:
         Fitted.
     folder
         Gets ``predictor.json``, for genotypes ``variants.csv`` (all that are read, also those that a curation
-        drops), and the predictor's own files.
+        drops, with their allele frequencies), and the predictor's own files.
     inputs
-        Any rows of the data it was fitted on.
+        The samples it was fitted on. What they look like is kept to recognise new ones that do not fit; no prediction
+        depends on it.
     trait
         Name of the predicted trait.
     """
-    header = {"kind": predictor.kind, "input": inputs.kind, "width": inputs.width, "trait": trait}
+    header: dict[str, Any] = {"kind": predictor.kind, "input": inputs.kind, "width": inputs.width, "trait": trait}
     if isinstance(predictor, CuratedPredictor):
         header["curated"] = True
+    backend = getattr(predictor.inner if isinstance(predictor, CuratedPredictor) else predictor, "backend", None)
+    if backend is not None:
+        header["backend"] = backend
+    if inputs.kind == "sequence" and len(inputs):
+        header["frame"] = Frame.of(inputs.values).plain()
     predictor.save(folder)
     if inputs.variants is not None:
-        inputs.variants.to_csv(folder / _VARIANTS, index=False)
+        shares = [f"{share:.4g}" for share in frequencies(inputs.values)]
+        inputs.variants.assign(**{FREQUENCY: shares}).to_csv(folder / _VARIANTS, index=False)
     (folder / _HEADER).write_text(json.dumps(header, indent=2) + "\n")
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Return ``kind, input, width, trait`` of a saved predictor, and ``curated`` where it is one.
+    """Return ``kind, input, width, trait`` of a saved predictor, and what else is known.
+
+    ``curated`` where it is one; ``frame`` of sequences (see `Frame`); ``backend`` of Keras, of a network.
 
     Raises
     ------
@@ -97,11 +108,15 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 
 def read_variants(folder: Path) -> pd.DataFrame | None:
-    """Return the variants a saved predictor was fitted on, in its order; None for sequences."""
+    """Return the variants a saved predictor was fitted on, in its order, with `FREQUENCY`; None for sequences."""
     path = folder / _VARIANTS
     if not path.exists():
         return None
-    return pd.read_csv(path, dtype={"id": str, "chromosome": str, "ref": str, "alt": str}, keep_default_na=False)
+    texts = dict.fromkeys(("id", "chromosome", "ref", "alt", FREQUENCY), str)
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False)  # type: ignore[call-overload]
+    if FREQUENCY in table:
+        table[FREQUENCY] = pd.to_numeric(table[FREQUENCY], errors="coerce")
+    return table
 
 
 def load_predictor(folder: Path) -> Predictor:

@@ -14,6 +14,7 @@ from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
 from automl_pheno.evaluation.cross_validation import OnFold, cross_validate
+from automl_pheno.keras_settings import load_keras
 from automl_pheno.metrics import calibration
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.storage import make_predictor, save_predictor
@@ -24,7 +25,6 @@ from automl_pheno.study.continuation import Continuation
 from automl_pheno.study.out_of_fold import pack
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
 from automl_pheno.study.slots.worker import Report
-from automl_pheno.study.start_up import choose_backend
 
 
 def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _make(task: Mapping[str, Any], epochs: int | None = None, members: int = 1) 
 
 
 def _need_backend(backend: str) -> None:
-    loaded = choose_backend(backend)
+    loaded = load_keras(backend)
     if loaded != backend:
         msg = f"backend: {backend} was asked for, but this process has Keras on {loaded}; use workers: 1 or more"
         raise StudyError(msg)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from automl_pheno.data import load_dataset
 from automl_pheno.errors import StudyError, known_names
 from automl_pheno.files import writing
+from automl_pheno.keras_settings import own_environment
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.study.provenance import (
@@ -285,7 +286,7 @@ def _environment(record: TrialRecord, start: Mapping[str, Any], backend: str) ->
             environment["CUDA_VISIBLE_DEVICES"] = visible
     else:
         environment["CUDA_VISIBLE_DEVICES"] = "-1"
-    environment.update(KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="3", TF_FORCE_GPU_ALLOW_GROWTH="true")
+    environment.update(own_environment(backend), TF_CPP_MIN_LOG_LEVEL="3", TF_FORCE_GPU_ALLOW_GROWTH="true")
     return environment, differences
 
 

@@ -1,4 +1,4 @@
-"""What happens when Keras is loaded: its backend, and what TensorFlow writes."""
+"""What TensorFlow writes when it is loaded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,3 @@ def without_start_up_chatter() -> Iterator[None]:
         os.dup2(kept, _STDERR)
         os.close(kept)
         os.close(nowhere)
-
-
-def choose_backend(backend: str) -> str:
-    """Set Keras' backend, which it reads once, when it is imported; return the one that it has."""
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = backend
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        return backend
-    return str(sys.modules["keras"].config.backend())

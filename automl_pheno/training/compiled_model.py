@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from automl_pheno.keras_settings import held_settings
 from automl_pheno.networks import build
 from automl_pheno.space.config import FitConfig, ModelConfig
 from automl_pheno.training.schedule import learning_rate
@@ -63,6 +64,7 @@ class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # keras has
         self.model.optimizer.learning_rate = first + (last - first) * (batch / steps if steps else 0.0)
 
 
+@held_settings()
 def compiled_model(config: ModelConfig, width: int) -> keras.Model:
     """Return the plain network of a configuration, compiled: optimizer, loss, penalties, and metrics.
 
@@ -90,6 +92,7 @@ def compiled_model(config: ModelConfig, width: int) -> keras.Model:
     return model
 
 
+@held_settings()
 def fit_compiled(
     config: ModelConfig, model: keras.Model, *args: Any, callbacks: Sequence[Any] = (), monitor: str, **options: Any
 ) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl_pheno.errors import TrainingError
+from automl_pheno.keras_settings import held_settings
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import channels
 from automl_pheno.training.backend import compiled
@@ -76,6 +77,7 @@ class TrainingResult:
     checkpoint: Checkpoint | None = None
 
 
+@held_settings()
 def train(
     config: ModelConfig,
     data: TrainingData,

@@ -13,6 +13,7 @@ import numpy as np
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.registry import ExplainError
+from automl_pheno.keras_settings import held_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +110,7 @@ def _tensorflow(function: Callable[..., tuple[Tensor, ...]], fused: bool) -> Com
     # One for each shape: TensorFlow warns of functions that are traced often, as these are, one network after another.
     compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
 
+    @held_settings()
     def call(*arrays: FloatArray) -> tuple[FloatArray, ...]:
         shapes = tuple(array.shape for array in arrays)
         with _full_float32():
@@ -142,6 +144,7 @@ def _jax(model: Any, function: Callable[..., tuple[Tensor, ...]]) -> Compiled:
 
     compiled = jax.jit(stateless)
 
+    @held_settings()
     def call(*arrays: FloatArray) -> tuple[FloatArray, ...]:
         weights = [variable.value for variable in model.variables]  # not earlier: predict donates old buffers
         with jax.default_matmul_precision("highest"):

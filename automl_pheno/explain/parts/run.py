@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from automl_pheno.errors import UnknownNameError
 from automl_pheno.explain.parts.protocol import PARTS, Part, PartRequest
 from automl_pheno.explain.registry import ExplainError
+from automl_pheno.keras_settings import held_settings
 from automl_pheno.progress import tick
 from automl_pheno.rng import generator
 
@@ -52,6 +53,7 @@ def check_parts(names: Sequence[str]) -> None:
             raise UnknownNameError(PARTS.kind, name, [ALL, *PARTS])
 
 
+@held_settings()
 def run_parts(
     request: PartRequest,
     names: Sequence[str] = (ALL,),

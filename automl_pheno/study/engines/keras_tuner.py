@@ -59,12 +59,13 @@ class KerasTunerEngine:
 
     def restore(self, study: optuna.Study) -> None:
         """See `Engine`. KerasTuner is imported here: seconds, and memory, but none of a GPU."""
-        from automl_pheno.study.start_up import choose_backend, without_start_up_chatter
+        from automl_pheno.keras_settings import load_keras
+        from automl_pheno.study.start_up import without_start_up_chatter
 
         self._study = study
-        choose_backend(self._request.backend)
         with warnings.catch_warnings(), without_start_up_chatter():
             warnings.simplefilter("ignore")  # of packages that are loaded, which the user can do nothing about
+            load_keras(self._request.backend)
             from automl_pheno.study.engines.oracles import mirror
 
             self._mirror = mirror(self._kind, self._request, study)

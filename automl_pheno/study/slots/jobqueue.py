@@ -17,6 +17,7 @@ from distributed.core import Status
 from distributed.security import Security
 
 from automl_pheno.errors import StudyError
+from automl_pheno.keras_settings import own_environment
 from automl_pheno.study.slots.cluster import SETTINGS
 from automl_pheno.study.slots.config import ClusterConfig
 from automl_pheno.study.slots.machine import THREAD_VARIABLES
@@ -79,7 +80,7 @@ def _megabytes(config: ClusterConfig) -> int:
 def environment(config: ClusterConfig, backend: str) -> dict[str, str]:
     """Return the environment variables of a job, which must be there before Keras or numpy are imported."""
     return {
-        "KERAS_BACKEND": backend,
+        **own_environment(backend),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_CPP_MIN_LOG_LEVEL": "3",

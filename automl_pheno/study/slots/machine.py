@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from automl_pheno.errors import StudyError
+from automl_pheno.keras_settings import own_environment
 
 SMI_TIMEOUT = 30.0
 """Seconds that nvidia-smi may take; without the persistence mode it wakes one GPU after another."""
@@ -169,7 +170,7 @@ def slot_environment(slot: int, slots: int, machine: Machine, backend: str, slot
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "KERAS_BACKEND": backend,
+        **own_environment(backend),
         GPU_MEMORY: "",
         DEVICE: "cpu" if gpu is None else gpu.label(slots_per_gpu),
         **dict.fromkeys(THREAD_VARIABLES, str(max(1, machine.cores // slots))),
