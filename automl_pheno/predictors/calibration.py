@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from typing_extensions import Self
@@ -17,10 +18,16 @@ from typing_extensions import Self
 from automl_pheno.data.dataset import Examples, FloatArray, Inputs, IntArray
 from automl_pheno.predictors.inner_folds import inner_folds
 
+Output = TypeVar("Output", float, FloatArray)
 FEWEST = 8
 """With fewer held-out rows a regression says nothing, and no correction is made."""
 SMALLEST_SLOPE = 0.1
 """A correction may shrink an output to a tenth, but never turn its order round."""
+SLOPES, LEVELS = 0.4, 0.2
+"""Standard deviations of slopes about 1, and of levels about 0 in sd of the trait, over predictors and data sets: what
+is expected before a row is held out (measured: slopes of 0.4 to 2.0). A slope with a standard error of 0.4 is believed
+by half. Against the positive-part estimate of James and Stein, which needs no such number, the mean squared error was
+lower wherever a slope was 0.1 or more from 1."""
 _BLOCKS = 5
 
 
@@ -31,7 +38,7 @@ class Correction:
     scale: float = 1.0
     offset: float = 0.0
 
-    def __call__(self, output: FloatArray) -> FloatArray:
+    def __call__(self, output: Output) -> Output:
         """Return the corrected output."""
         return output * self.scale + self.offset
 
@@ -48,6 +55,8 @@ class Calibration:
         Mean of observed less mean of predicted.
     pivot
         Mean of predicted, about which the slope turns.
+    spread
+        Standard deviation of observed.
     """
 
     slope: float
@@ -55,6 +64,7 @@ class Calibration:
     level: float
     level_error: float
     pivot: float
+    spread: float
 
     @classmethod
     def measure(cls, observed: FloatArray, predicted: FloatArray, groups: IntArray) -> Self | None:
@@ -86,6 +96,7 @@ class Calibration:
             level=float(level),
             level_error=max(float(np.sqrt(noise / len(x))), _jackknife(levels)),
             pivot=pivot,
+            spread=float(y.std()),
         )
 
     @classmethod
@@ -95,13 +106,19 @@ class Calibration:
             return folds[0] if folds else None
         slope, slope_error = _pool([fold.slope for fold in folds], [fold.slope_error for fold in folds])
         level, level_error = _pool([fold.level for fold in folds], [fold.level_error for fold in folds])
-        pivot = float(np.mean([fold.pivot for fold in folds]))
-        return cls(slope=slope, slope_error=slope_error, level=level, level_error=level_error, pivot=pivot)
+        return cls(
+            slope=slope,
+            slope_error=slope_error,
+            level=level,
+            level_error=level_error,
+            pivot=float(np.mean([fold.pivot for fold in folds])),
+            spread=float(np.mean([fold.spread for fold in folds])),
+        )
 
     def correction(self) -> Correction:
-        """Return the correction, drawn towards none by as much as its error leaves open (James and Stein 1961)."""
-        slope = max(_drawn(self.slope, 1.0, self.slope_error), SMALLEST_SLOPE)
-        level = _drawn(self.level, 0.0, self.level_error)
+        """Return the correction, drawn towards none by as much as its error leaves open."""
+        slope = max(_drawn(self.slope, 1.0, self.slope_error, SLOPES), SMALLEST_SLOPE)
+        level = _drawn(self.level, 0.0, self.level_error, LEVELS * self.spread)
         return Correction(scale=slope, offset=(1.0 - slope) * self.pivot + level)
 
 
@@ -188,9 +205,6 @@ def _pool(estimates: Sequence[float], errors: Sequence[float]) -> tuple[float, f
     return mean, float(np.sqrt(max(1.0 / precision.sum(), between)))
 
 
-def _drawn(estimate: float, neutral: float, error: float) -> float:
-    """Return the positive-part James-Stein estimate: `neutral` where the gap is within its error."""
-    gap = estimate - neutral
-    if not abs(gap) > error:
-        return neutral
-    return neutral + gap * (1.0 - (error / gap) ** 2)
+def _drawn(estimate: float, neutral: float, error: float, spread: float) -> float:
+    """Return the posterior mean of an estimate whose gap from `neutral` has the standard deviation `spread`."""
+    return neutral + (estimate - neutral) * spread**2 / (spread**2 + error**2)

@@ -48,8 +48,7 @@ class TreeState:
 
     def corrected(self, correction: Correction) -> TreeState:
         """Return the state whose predictions are those of this one, corrected."""
-        centre = correction.scale * self.centre + correction.offset
-        return replace(self, centre=centre, spread=correction.scale * self.spread)
+        return replace(self, centre=correction(self.centre), spread=correction.scale * self.spread)
 
 
 class TreePredictor:
