@@ -11,12 +11,17 @@ import numpy as np
 from automl_pheno.data.dataset import Dataset, Examples, FloatArray, IntArray
 from automl_pheno.errors import TrainingError
 from automl_pheno.metrics import METRICS, score
+from automl_pheno.predictors.calibration import Calibration
 from automl_pheno.predictors.protocol import FitSummary, Predictor
 from automl_pheno.rng import generator
 from automl_pheno.splits.split import Split
 
 StepReport = Callable[[int, float], bool]
 """``report(step, value) -> stop?``"""
+
+_CALIBRATION_ROWS = 500
+"""At r = 0.5 the slope of so many rows has a standard error of 0.08."""
+_CALIBRATION_FOLDS = 5
 
 OnFold = Callable[[Predictor, int], None]
 """``hear(predictor, number of the fold)``."""
@@ -213,7 +218,7 @@ def cross_validate(
         )
         if after is not None:
             after(predictor, fold.number)
-        predicted = predictor.predict(validation.inputs)
+        predicted = predictor.predict(validation.inputs) if summary.validated is None else summary.validated
         if not np.isfinite(predicted).all():
             msg = f"a prediction was not finite in fold {fold.number}"
             raise TrainingError(msg)
@@ -229,3 +234,39 @@ def cross_validate(
             if report(fold.number + 1, value) and not last:
                 return result(pruned=True)
     return result(pruned=False)
+
+
+def held_out_calibration(
+    make: Callable[[], Predictor], dataset: Dataset, y: FloatArray, split: Split, *, seed: int
+) -> Calibration | None:
+    """Return what validation rows say of the scale of a predictor that is fitted as a finalist is.
+
+    That of the trial would not do: it chose its epoch by these rows, and the mean of several networks varies less than
+    one of them, so its slope is steeper (planted motifs: 0.9 against 0.5). Folds are fitted until they hold
+    enough rows.
+
+    Parameters
+    ----------
+    make
+        Returns an unfitted predictor that needs no validation rows.
+    dataset, y, split, seed
+        As for `cross_validate`.
+    """
+    found: list[Calibration] = []
+    rows = 0
+    for fold in split.folds():
+        if rows >= _CALIBRATION_ROWS or fold.number >= _CALIBRATION_FOLDS:
+            break
+        train = examples(dataset, y, split, fold.train)
+        try:
+            summary = make().fit(
+                train,
+                examples(dataset, y, split, fold.validation),
+                rng=generator(seed, "calibration", fold.number),
+            )
+        except TrainingError:  # of one start; the refit itself has another
+            continue
+        rows += len(fold.validation)
+        if summary.calibration is not None:
+            found.append(summary.calibration)
+    return Calibration.pooled(found)

@@ -91,7 +91,8 @@ class CuratedPredictor:
             msg = f"{error} (curation keeps {len(curation.kept):,} of {curation.width:,} variants)"
             raise InfeasibleError(msg) from error
         self._curation = curation
-        return replace(summary, chosen={**summary.chosen, **curation.counts()})
+        validated = None if summary.validated is None else curation.untrait(summary.validated)
+        return replace(summary, chosen={**summary.chosen, **curation.counts()}, validated=validated)
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""

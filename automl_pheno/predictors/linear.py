@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import Self
 
 from automl_pheno.data.dataset import Examples, FloatArray, Inputs
+from automl_pheno.predictors.calibration import Correction
 from automl_pheno.predictors.design import Design
 from automl_pheno.predictors.encoding import Encoding
 from automl_pheno.predictors.protocol import FitSummary, Report
@@ -40,6 +41,10 @@ class LinearState:
     encoding: Encoding
     intercept: float
     effects: FloatArray
+
+    def corrected(self, correction: Correction) -> LinearState:
+        """Return the state whose predictions are those of this one, corrected."""
+        return replace(self, intercept=correction(self.intercept), effects=correction.scale * self.effects)
 
 
 def intercept(encoding: Encoding, design: Design, y: FloatArray, effects: FloatArray) -> float:

@@ -17,6 +17,7 @@ from automl_pheno.errors import PredictorError
 from automl_pheno.keras_settings import held_settings
 from automl_pheno.metrics import METRICS
 from automl_pheno.networks import average, build
+from automl_pheno.predictors.calibration import Calibration, Correction, scorable
 from automl_pheno.predictors.coding import GenotypeCoder
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
 from automl_pheno.predictors.state import check_weights
@@ -43,6 +44,8 @@ class NetworkPredictor:
     members
         Train so many networks from different starts; the prediction is their mean, and ``model`` one network that
         holds them all. The weights that happen to be last after a fixed number of epochs are a matter of luck.
+    calibration
+        What held-out rows said of the scale of such networks, for a fixed number of epochs.
 
     Attributes
     ----------
@@ -61,12 +64,18 @@ class NetworkPredictor:
     kind = "network"
 
     def __init__(
-        self, config: ModelConfig, metric: str = "pearson_r", epochs: int | None = None, members: int = 1
+        self,
+        config: ModelConfig,
+        metric: str = "pearson_r",
+        epochs: int | None = None,
+        members: int = 1,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = config
         self.members = members
         self.metric = metric
         self.epochs = epochs
+        self.calibration = calibration
         self.y_mean = 0.0
         self.y_sd = 1.0
         self.units: Callable[[FloatArray], FloatArray] | None = None
@@ -76,6 +85,7 @@ class NetworkPredictor:
         self._width = 0
         self._coder: GenotypeCoder | None = None
         self._trained: list[TrainingResult] = []
+        self._correction = Correction()
         self._model: keras.Model | None = None
 
     @held_settings()
@@ -88,6 +98,9 @@ class NetworkPredictor:
         report: Report | None = None,
     ) -> FitSummary:
         """Learn from `train`; see `Predictor.fit`.
+
+        Then the last layer is corrected in scale and level (`Calibration`): by the rows that stopped the training, or
+        by `calibration` where the number of epochs is fixed. Correlations stay what they are.
 
         Raises
         ------
@@ -117,12 +130,21 @@ class NetworkPredictor:
             self._coder = GenotypeCoder.learn(train.inputs.values, self.config.coding)
         data = TrainingData(
             x=self._rows(train.inputs),
-            y=((train.y - self.y_mean) / (self.y_sd or 1.0)).astype(np.float32),
+            y=self._scaled(train.y).astype(np.float32),
             validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
             weights=None if train.weights is None else train.weights.astype(np.float32),
         )
         self._trained = [train_network(self, data, validation, rng, report) for _ in range(self.members)]
-        self._model = None
+        self._model, self._correction = None, Correction()
+        validated, seen = None, None
+        if validation is not None and len(validation):
+            output, observed = self._output(validation.inputs), self._scaled(validation.y)
+            seen = Calibration.measure(observed, output, validation.groups)
+            if self.epochs is None:  # else these rows are for the report alone
+                validated = scorable(observed, output, validation.groups) * self.y_sd + self.y_mean
+        scale = seen if self.epochs is None else self.calibration
+        if scale is not None:
+            self._correction, self._model = scale.correction(), None
         result = self._trained[0]
         self.start, self.checkpoint = self.start if result.began else None, result.checkpoint
         return FitSummary(
@@ -133,22 +155,30 @@ class NetworkPredictor:
             curve=result.curve,
             stopped=result.stopped,
             chosen={} if self.until is None else {"initial_epoch": result.began},
+            validated=validated,
+            calibration=seen,
         )
 
     @held_settings()
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""
         self._check(inputs)
+        predictions: FloatArray = self._output(inputs) * self.y_sd + self.y_mean
+        return predictions
+
+    def _output(self, inputs: Inputs) -> FloatArray:
+        """Return what `model` gives, in sd, float64, shape (n,)."""
         if self._trained and self.config.fit.precision == "float32":
             rows = self._rows(inputs)
-            scaled = np.mean([result.predict(rows) for result in self._trained], axis=0)
-        else:  # loaded; or trained in another precision than the network that is kept computes in
-            model = self.model
-            chunks = [inputs.take(np.arange(i, min(i + _CHUNK, len(inputs)))) for i in range(0, len(inputs), _CHUNK)]
-            outputs = [keras.ops.convert_to_numpy(model(self.encode(chunk), training=False)) for chunk in chunks]
-            scaled = np.concatenate(outputs)[:, 0].astype(np.float64) if outputs else np.zeros(0)
-        predictions: FloatArray = scaled * self.y_sd + self.y_mean
-        return predictions
+            return self._correction(np.mean([result.predict(rows) for result in self._trained], axis=0))
+        # loaded; or trained in another precision than the network that is kept computes in
+        model = self.model
+        chunks = [inputs.take(np.arange(i, min(i + _CHUNK, len(inputs)))) for i in range(0, len(inputs), _CHUNK)]
+        outputs = [keras.ops.convert_to_numpy(model(self.encode(chunk), training=False)) for chunk in chunks]
+        return np.concatenate(outputs)[:, 0].astype(np.float64) if outputs else np.zeros(0)
+
+    def _scaled(self, y: FloatArray) -> FloatArray:
+        return (y - self.y_mean) / (self.y_sd or 1.0)
 
     @property
     def backend(self) -> str:
@@ -167,6 +197,9 @@ class NetworkPredictor:
             for result in self._trained:
                 models.append(build(self.config, self._width))
                 models[-1].set_weights(result.weights)
+                last = models[-1].get_layer("trait")  # so that whoever reads the model reads the correction
+                kernel, bias = last.get_weights()
+                last.set_weights([kernel * self._correction.scale, self._correction(bias)])
             self._model = average(models) if len(models) > 1 else models[0]
         return self._model
 
@@ -242,17 +275,19 @@ def train_network(
     """Train with the predictor's metric as the monitor; predictions are judged in phenotype units, see ``units``."""
     metric = METRICS[predictor.metric]
     sign = 1.0 if metric.higher_is_better else -1.0
+    observed = None if validation is None else predictor._scaled(validation.y)
 
     def monitor(scaled: np.ndarray[Any, Any]) -> Mapping[str, float]:
-        if validation is None:
+        if validation is None or observed is None:
             return {}
-        predictions = scaled * predictor.y_sd + predictor.y_mean
+        output = scaled if predictor.epochs is not None else scorable(observed, scaled, validation.groups)
+        predictions = output * predictor.y_sd + predictor.y_mean
         units = predictor.units
         if units is None:
             value = metric.function(validation.y, predictions)
         else:
             value = metric.function(units(validation.y), units(predictions))
-        loss = float(np.mean(((validation.y - predictions) / (predictor.y_sd or 1.0)) ** 2))
+        loss = float(np.mean((observed - scaled) ** 2))
         return {"monitor": sign * value, "val_loss": loss, f"val_{predictor.metric}": value}
 
     return train(

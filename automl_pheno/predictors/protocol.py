@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from automl_pheno.data.dataset import Examples, FloatArray, Inputs
+from automl_pheno.predictors.calibration import Calibration
 from automl_pheno.registry import Registry
 
 Report = Callable[[int, Mapping[str, float]], bool]
@@ -34,6 +35,11 @@ class FitSummary:
         ``early``, ``max_epochs``, ``pruned`` or ``fitted``.
     chosen
         What the predictor chose inside (penalty, bandwidth ...), for the leaderboard.
+    validated
+        Predictions of the validation rows that may be scored, phenotype units, float64, shape (n_validation,), where
+        `predict` has learnt its scale from these very rows; None where it has learnt nothing from them.
+    calibration
+        What the validation rows say about the scale of the output; see `Calibration`.
     """
 
     weights: int
@@ -43,6 +49,8 @@ class FitSummary:
     curve: tuple[Mapping[str, float], ...] = ()
     stopped: str = "fitted"
     chosen: Mapping[str, float | int | str] = field(default_factory=dict)
+    validated: FloatArray | None = field(default=None, compare=False, repr=False)
+    calibration: Calibration | None = None
 
 
 @runtime_checkable
@@ -60,7 +68,7 @@ class Predictor(Protocol):
         rng: np.random.Generator,
         report: Report | None = None,
     ) -> FitSummary:
-        """Learn from `train`; `validation` is only for early stopping and for `report`."""
+        """Learn from `train`; `validation` is only for early stopping, the scale of the output, and for `report`."""
         ...
 
     def predict(self, inputs: Inputs) -> FloatArray:

@@ -134,20 +134,24 @@ def held_out_errors(spectrum: Spectrum, y: FloatArray, folds: list[IntArray], pe
     Exact for penalised least squares with an intercept, without refitting: the errors of a left-out fold are
     ``(I - H_ff)^-1 (y - fit)_f`` (Cook & Weisberg 1982, for groups of rows).
     """
+    errors = [held_out_residuals(spectrum, y, folds, penalty) for penalty in penalties]
+    return np.array([float(each @ each) for each in errors]) / spectrum.n
+
+
+def held_out_residuals(spectrum: Spectrum, y: FloatArray, folds: list[IntArray], penalty: float) -> FloatArray:
+    """Return the residual of each row, times the root of its weight, in a fit without its fold; shape (n,)."""
     residual = residuals(y, spectrum.root)
     rotated = spectrum.vectors.T @ residual
     unit = None if spectrum.root is None else spectrum.root / np.linalg.norm(spectrum.root)
-    errors = np.zeros(len(penalties))
-    for number, penalty in enumerate(penalties):
-        shrunk = spectrum.values / (spectrum.values + penalty)
-        misfit = residual - spectrum.vectors @ (shrunk * rotated)
-        for fold in folds:
-            part = spectrum.vectors[fold]
-            mean = 1.0 / spectrum.n if unit is None else np.outer(unit[fold], unit[fold])
-            hat = (part * shrunk) @ part.T + mean
-            left_out = np.linalg.solve(np.eye(len(fold)) - hat, misfit[fold])
-            errors[number] += float(left_out @ left_out)
-    return errors / spectrum.n
+    shrunk = spectrum.values / (spectrum.values + penalty)
+    misfit = residual - spectrum.vectors @ (shrunk * rotated)
+    left_out = np.zeros(spectrum.n)
+    for fold in folds:
+        part = spectrum.vectors[fold]
+        mean = 1.0 / spectrum.n if unit is None else np.outer(unit[fold], unit[fold])
+        hat = (part * shrunk) @ part.T + mean
+        left_out[fold] = np.linalg.solve(np.eye(len(fold)) - hat, misfit[fold])
+    return left_out
 
 
 def held_out_errors_of_columns(

@@ -14,6 +14,7 @@ from automl_pheno.data.alleles import FREQUENCY, frequencies
 from automl_pheno.data.dataset import Inputs
 from automl_pheno.data.frame import Frame
 from automl_pheno.errors import PredictorError
+from automl_pheno.predictors.calibration import Calibration
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.protocol import PREDICTORS, Predictor, predictor_class
 from automl_pheno.space.config import ModelConfig
@@ -23,7 +24,11 @@ _VARIANTS = "variants.csv"
 
 
 def make_predictor(
-    candidate: Mapping[str, Any], metric: str = "pearson_r", epochs: int | None = None, members: int = 1
+    candidate: Mapping[str, Any],
+    metric: str = "pearson_r",
+    epochs: int | None = None,
+    members: int = 1,
+    calibration: Calibration | None = None,
 ) -> Predictor:
     """Return an unfitted predictor.
 
@@ -34,8 +39,8 @@ def make_predictor(
         a `CurationConfig` that changes something, the predictor is a `CuratedPredictor`.
     metric
         Decides early stopping of a network.
-    epochs, members
-        Fixed number of epochs, and number of networks; see `NetworkPredictor`.
+    epochs, members, calibration
+        Fixed number of epochs, number of networks and the scale of their output; see `NetworkPredictor`.
 
     Raises
     ------
@@ -47,13 +52,17 @@ def make_predictor(
     curation = curation_config(candidate.get("curation") or {})
     if curation.changes_something:
         plain = {key: value for key, value in candidate.items() if key != "curation"}
-        return CuratedPredictor(make_predictor(plain, metric, epochs, members), curation)
+        return CuratedPredictor(make_predictor(plain, metric, epochs, members, calibration), curation)
     name = str(candidate["name"])
     if name == "network":
         from automl_pheno.predictors.network import NetworkPredictor
 
         return NetworkPredictor(
-            ModelConfig.model_validate(candidate["config"]), metric=metric, epochs=epochs, members=members
+            ModelConfig.model_validate(candidate["config"]),
+            metric=metric,
+            epochs=epochs,
+            members=members,
+            calibration=calibration,
         )
     return PREDICTORS[name]()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from automl_pheno.data.dataset import Examples, FloatArray, Inputs, IntArray
 from automl_pheno.errors import PredictorError
+from automl_pheno.predictors.calibration import Correction
 from automl_pheno.predictors.encoding import Encoding, learn
 from automl_pheno.predictors.screening import strongest
 from automl_pheno.predictors.state import fitted, read_state, write_state
@@ -29,7 +30,7 @@ class TreeState:
     estimator
         A fitted scikit-learn regressor on y in units of its training sd, less its mean.
     centre, spread
-        Mean and sd of y in training.
+        What makes phenotype units of its output: mean and sd of y in training, and their correction.
     """
 
     encoding: Encoding
@@ -37,6 +38,17 @@ class TreeState:
     estimator: Any
     centre: float
     spread: float
+
+    def predict(self, inputs: Inputs) -> FloatArray:
+        """Return predictions in phenotype units, float64, shape (n,)."""
+        columns = self.encoding.columns(inputs)[:, self.used]
+        if not len(columns):
+            return np.zeros(0)
+        return self.centre + self.spread * np.asarray(self.estimator.predict(columns), dtype=np.float64)
+
+    def corrected(self, correction: Correction) -> TreeState:
+        """Return the state whose predictions are those of this one, corrected."""
+        return replace(self, centre=correction(self.centre), spread=correction.scale * self.spread)
 
 
 class TreePredictor:
@@ -50,11 +62,7 @@ class TreePredictor:
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return predictions in phenotype units, float64, shape (n,)."""
         state: TreeState = fitted(self._state, self.kind)
-        columns = state.encoding.columns(inputs)[:, state.used]
-        if not len(columns):
-            return np.zeros(0)
-        scaled = np.asarray(state.estimator.predict(columns), dtype=np.float64)
-        return state.centre + state.spread * scaled
+        return state.predict(inputs)
 
     def save(self, folder: Path) -> None:
         """Write the state into the existing `folder`; the ensemble by joblib, so load only files you trust."""

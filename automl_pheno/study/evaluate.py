@@ -13,9 +13,10 @@ import numpy as np
 from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
-from automl_pheno.evaluation.cross_validation import OnFold, cross_validate
+from automl_pheno.evaluation.cross_validation import OnFold, cross_validate, held_out_calibration
 from automl_pheno.keras_settings import load_keras
 from automl_pheno.metrics import calibration
+from automl_pheno.predictors.calibration import Calibration
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.storage import make_predictor, save_predictor
 from automl_pheno.rng import generator
@@ -87,6 +88,8 @@ def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None
 def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Fit ``task["candidate"]`` on all development samples, save it, and predict the sealed test samples.
 
+    The scale of a network's output is learnt beforehand, on validation rows that it is held out from.
+
     Parameters
     ----------
     task
@@ -97,7 +100,12 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     trait, run = str(task["trait"]), Path(task["run"])
     dataset, split = _development(str(run), str(task["data"]))
     train = Examples(inputs=dataset.inputs, y=dataset.y(trait), groups=split.group)
-    predictor = _make(task, task["epochs"], int(task["members"]))
+    epochs, members, calibration = task["epochs"], int(task["members"]), None
+    if epochs is not None:
+        calibration = held_out_calibration(
+            lambda: _make(task, epochs, members), dataset, dataset.y(trait), split, seed=int(task["seed"])
+        )
+    predictor = _make(task, epochs, members, calibration)
     summary = predictor.fit(
         train,
         rng=generator(int(task["seed"]), "refit"),
@@ -119,11 +127,13 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
     }
 
 
-def _make(task: Mapping[str, Any], epochs: int | None = None, members: int = 1) -> Predictor:
+def _make(
+    task: Mapping[str, Any], epochs: int | None = None, members: int = 1, calibration: Calibration | None = None
+) -> Predictor:
     name = str(task["candidate"]["name"])
     if name not in BASELINES:  # only networks need Keras
         _need_backend(str(task["backend"]))
-    return make_predictor(task["candidate"], str(task["metric"]), epochs, members)
+    return make_predictor(task["candidate"], str(task["metric"]), epochs, members, calibration)
 
 
 def _need_backend(backend: str) -> None:
