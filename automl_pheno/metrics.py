@@ -18,6 +18,13 @@ _CELLS_AT_ONCE = 4_000_000
 """Resampled values held at a time, so that a bootstrap of any size needs about 100 MB."""
 
 
+FEWEST_ON_A_LINE = 3
+"""With fewer samples a line through them says nothing of how predictions are scaled."""
+
+
+CALIBRATION = ("slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One way to score a prediction.
@@ -156,7 +163,7 @@ def bootstrap_interval(
     if not np.isfinite(chosen.function(y, prediction)):
         return float("nan"), float("nan")
     observed, predicted = np.asarray(y, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
-    values = [chosen.rowwise(observed[rows], predicted[rows]) for rows in _resamples(len(observed), n, groups, rng)]
+    values = [chosen.rowwise(observed[rows], predicted[rows]) for rows in resamples(len(observed), n, groups, rng)]
     return _percentiles(np.concatenate(values), level)
 
 
@@ -181,16 +188,73 @@ def bootstrap_difference(
         return float("nan"), float("nan"), float("nan")
     observed, first, second = (np.asarray(v, dtype=np.float64) for v in (y, a, b))
     values = []
-    for rows in _resamples(len(observed), n, groups, rng):
+    for rows in resamples(len(observed), n, groups, rng):
         sampled = observed[rows]
         values.append(chosen.rowwise(sampled, first[rows]) - chosen.rowwise(sampled, second[rows]))
     return difference, *_percentiles(np.concatenate(values), level)
 
 
-def _resamples(
+def calibration_rows(y: Floats, prediction: Floats) -> tuple[Floats, Floats]:
+    """Return slope and intercept of the least-squares line of `y` on `prediction`, along the last axis.
+
+    A prediction that is right but for chance has slope 1 and intercept 0; a slope above 1 says that it spreads too
+    little, below 1 too much. Both are nan where the prediction is constant.
+    """
+    undefined = _is_constant(prediction)
+    mean = prediction.mean(axis=-1)
+    b = prediction - mean[..., None]
+    largest = np.where(undefined, 1.0, np.abs(b).max(axis=-1))
+    scaled = b / largest[..., None]  # so that tiny or huge predictions neither under- nor overflow when squared
+    spread = np.where(undefined, 1.0, (scaled * scaled).sum(axis=-1))
+    centre = y.mean(axis=-1)
+    slope = (scaled * (y - centre[..., None])).sum(axis=-1) / spread / largest
+    return np.where(undefined, np.nan, slope), np.where(undefined, np.nan, centre - slope * mean)
+
+
+def calibration(y: Floats, prediction: Floats) -> tuple[float, float]:
+    """Return slope and intercept of `y` on `prediction`, both shape (n,); nan where there is no such line.
+
+    There is none for fewer than `FEWEST_ON_A_LINE` samples, values that are not finite, or a constant prediction.
+    """
+    observed, predicted = np.asarray(y, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    finite = np.isfinite(observed).all() and np.isfinite(predicted).all()
+    if observed.shape != predicted.shape or observed.size < FEWEST_ON_A_LINE or not finite:
+        return float("nan"), float("nan")
+    slope, intercept = calibration_rows(observed[None], predicted[None])
+    return float(slope[0]), float(intercept[0])
+
+
+def bootstrap_calibration(
+    y: Floats,
+    prediction: Floats,
+    rng: np.random.Generator,
+    n: int = 2000,
+    level: float = 0.95,
+    groups: npt.NDArray[Any] | None = None,
+) -> dict[str, float]:
+    """Return slope and intercept of `y` on `prediction` with their percentile intervals.
+
+    Parameters are those of `bootstrap_interval`; resamples in which the prediction is constant do not count.
+
+    Returns
+    -------
+    dict
+        By the names of `CALIBRATION`; nan as in `calibration`.
+    """
+    slope, intercept = calibration(y, prediction)
+    if not np.isfinite(slope):
+        return dict.fromkeys(CALIBRATION, float("nan"))
+    observed, predicted = np.asarray(y, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    drawn = resamples(len(observed), n, groups, rng)
+    slopes, intercepts = zip(*(calibration_rows(observed[rows], predicted[rows]) for rows in drawn), strict=True)
+    of_slope, of_intercept = (_percentiles(np.concatenate(values), level) for values in (slopes, intercepts))
+    return dict(zip(CALIBRATION, (slope, *of_slope, intercept, *of_intercept), strict=True))
+
+
+def resamples(
     size: int, n: int, groups: npt.NDArray[Any] | None, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield arrays of row positions, one resample a row."""
+    """Yield arrays of row positions, one resample a row; `n` in all, see `bootstrap_interval`."""
     if n < 1:
         msg = f"a bootstrap needs at least 1 resample, got {n}"
         raise ValueError(msg)

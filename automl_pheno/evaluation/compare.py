@@ -13,7 +13,7 @@ import pandas as pd
 
 from automl_pheno.data import Dataset, FloatArray, IntArray
 from automl_pheno.errors import PredictorError, TrainingError
-from automl_pheno.evaluation.cross_validation import cross_validate
+from automl_pheno.evaluation.cross_validation import are_pooled, cross_validate
 from automl_pheno.evaluation.detectors import DETECTORS, detectors_for
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.protocol import Predictor
@@ -108,8 +108,8 @@ def compare_splits(
         ``name, kind`` (baseline or detector), for each split ``<name>, <name>_sd`` (mean and sd over folds),
         ``inflation`` (by how much the first split looks better than the last, whatever the metric's direction),
         ``inflation_se`` (its standard error over folds), ``metric``, ``folds``,
-        ``validated`` (samples in a fold, on average), ``note``. Predictors come first, best on the last
-        split first. A score that cannot be had is missing, and ``note`` says why.
+        ``validated`` (samples in a fold, on average; where folds are pooled, in all), ``note``. Predictors come first,
+        best on the last split first. A score that cannot be had is missing, and ``note`` says why.
     """
     y = dataset.y(trait)
     groups = list(splits.values())[-1].group
@@ -117,7 +117,9 @@ def compare_splits(
     total = len(splits) * (len(predictors) + len(chosen))
     done = 0
     rows: list[dict[str, Any]] = []
-    validated = round(statistics.fmean(len(fold.validation) for fold in list(splits.values())[-1].folds()))
+    parts = [fold.validation for fold in list(splits.values())[-1].folds()]
+    sizes = [len(rows) for rows in parts]
+    validated = sum(sizes) if are_pooled(y, parts) else round(statistics.fmean(sizes))
     for kind, names in (("baseline", tuple(predictors)), ("detector", chosen)):
         for name in names:
             scores: dict[str, list[float]] = {}
@@ -140,17 +142,23 @@ def compare_splits(
 
 def _fold_scores(make: Make, dataset: Dataset, y: FloatArray, split: Split, metric: str, seed: int) -> list[float]:
     result = cross_validate(make, dataset, y, split, metric=metric, seed=seed)
-    return [fold[metric] for fold in result.scores]
+    return [result.pooled[metric]] if result.pooled else [fold[metric] for fold in result.scores]
 
 
 def _detect(
     name: str, dataset: Dataset, y: FloatArray, split: Split, groups: IntArray, metric: str, seed: int
 ) -> Iterator[float]:
-    detect = DETECTORS[name].detect
+    detect, function = DETECTORS[name].detect, METRICS[metric].function
+    rows, predicted = [], []
     for fold in split.folds():
         rng = generator(seed, "detector", name, fold.number)
-        predicted = detect(dataset, y, fold.train, fold.validation, groups, rng)
-        yield METRICS[metric].function(y[fold.validation], predicted)
+        rows.append(fold.validation)
+        predicted.append(detect(dataset, y, fold.train, fold.validation, groups, rng))
+    if are_pooled(y, rows):
+        yield function(y[np.concatenate(rows)], np.concatenate(predicted))
+        return
+    for validated, one in zip(rows, predicted, strict=True):
+        yield function(y[validated], one)
 
 
 def _row(

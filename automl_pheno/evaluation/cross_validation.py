@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from automl_pheno.data.dataset import Dataset, Examples, FloatArray, IntArray
 from automl_pheno.errors import TrainingError
@@ -20,7 +22,11 @@ OnFold = Callable[[Predictor, int], None]
 """``hear(predictor, number of the fold)``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+FEWEST_IN_FOLD = 10
+"""Of a fold with fewer validated samples a score is chance: the correlation of two samples is 1 or -1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CrossValidation:
     """Scores of one candidate on the folds it ran.
 
@@ -32,18 +38,30 @@ class CrossValidation:
         What each fit did.
     pruned
         True when `report` stopped it; the scores are then those so far.
+    held_out
+        Prediction of each sample by fits that were validated on it, their mean where there were several, phenotype
+        units, shape (n,); nan where there was none.
+    pooled
+        Scores over all validated samples at once, where folds are too small for scores of their own (`are_pooled`); {}
+        elsewhere. Folds differ in the mean of their predictions, as each has its own training rows: that adds to the
+        spread of a pooled prediction, and a pooled correlation of a predictor that knows nothing lies a little below 0
+        (samples left out of a mean lie on its other side).
     """
 
     scores: tuple[dict[str, float], ...]
     summaries: tuple[FitSummary, ...]
     pruned: bool
+    held_out: FloatArray
+    pooled: Mapping[str, float]
 
     def mean(self, metric: str) -> float:
-        """Return the mean of `metric` over folds."""
-        return statistics.fmean(fold[metric] for fold in self.scores)
+        """Return the mean of `metric` over folds, or its value over all validated samples where they are `pooled`."""
+        return self.pooled[metric] if self.pooled else statistics.fmean(fold[metric] for fold in self.scores)
 
     def sd(self, metric: str) -> float:
-        """Return the standard deviation over folds; nan with fewer than two."""
+        """Return the standard deviation over folds; nan with fewer than two, and where they are `pooled`."""
+        if self.pooled:
+            return float("nan")
         values = [fold[metric] for fold in self.scores]
         return statistics.stdev(values) if len(values) > 1 else float("nan")
 
@@ -73,9 +91,51 @@ class CrossValidation:
         return self.summaries[0].chosen if self.summaries else {}
 
 
+def are_pooled(y: FloatArray, parts: Iterable[IntArray]) -> bool:
+    """Return whether scores of single folds say nothing, so that all their validated samples are scored at once.
+
+    Parameters
+    ----------
+    y
+        Trait, shape (n,).
+    parts
+        Validated rows of each fold; one alone is never pooled.
+
+    Returns
+    -------
+    bool
+        True with several folds of which one has fewer than `FEWEST_IN_FOLD` samples, or a constant trait.
+    """
+    known = list(parts)
+    return len(known) > 1 and any(len(rows) < FEWEST_IN_FOLD or np.ptp(y[rows]) == 0.0 for rows in known)
+
+
 def examples(dataset: Dataset, y: FloatArray, split: Split, rows: IntArray) -> Examples:
     """Return the samples at `rows` with their trait and groups."""
     return Examples(inputs=dataset.inputs.take(rows), y=y[rows], groups=split.group[rows])
+
+
+@dataclass(slots=True)
+class _HeldOut:
+    """Predictions of validated samples, fold by fold."""
+
+    y: FloatArray
+    rows: list[IntArray]
+    predicted: list[FloatArray]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.rows))
+
+    def score(self) -> dict[str, float]:
+        return score(self.y[np.concatenate(self.rows)], np.concatenate(self.predicted))
+
+    def mean(self) -> FloatArray:
+        rows, times = np.concatenate(self.rows), np.zeros(len(self.y))
+        total = np.zeros(len(self.y))
+        np.add.at(times, rows, 1.0)
+        np.add.at(total, rows, np.concatenate(self.predicted))
+        return np.where(times > 0.0, total / np.maximum(times, 1.0), np.nan)
 
 
 def cross_validate(
@@ -104,19 +164,33 @@ def cross_validate(
         Fold f uses the generator ``rng.generator(seed, "fold", f)``.
     report
         With one validation set: step = epoch from 1, value = best so far of the metric (pruning by the raw value would
-        punish a late bad epoch that early stopping throws away). With K folds: step = fold from 1, value = mean so far.
+        punish a late bad epoch that early stopping throws away). With K folds: step = fold from 1, value = mean so far,
+        or where folds are pooled (`are_pooled`) the value over all samples so far, once these are `FEWEST_IN_FOLD`.
     before, after
         Hear of each predictor before and after its fit.
 
     Raises
     ------
     TrainingError
-        A score is not finite.
+        A prediction is not finite.
     """
     better = max if METRICS[metric].higher_is_better else min
+    folds = list(split.folds())
+    pooled = are_pooled(y, (fold.validation for fold in folds))
     scores: list[dict[str, float]] = []
     summaries: list[FitSummary] = []
-    for fold in split.folds():
+    held_out = _HeldOut(y, [], [])
+
+    def result(*, pruned: bool) -> CrossValidation:
+        return CrossValidation(
+            scores=tuple(scores),
+            summaries=tuple(summaries),
+            pruned=pruned,
+            held_out=held_out.mean(),
+            pooled=held_out.score() if pooled else {},
+        )
+
+    for fold in folds:
         train = examples(dataset, y, split, fold.train)
         validation = examples(dataset, y, split, fold.validation)
         best: list[float] = []
@@ -139,16 +213,19 @@ def cross_validate(
         )
         if after is not None:
             after(predictor, fold.number)
-        result = score(validation.y, predictor.predict(validation.inputs))
-        if any(value != value for value in result.values()):
+        predicted = predictor.predict(validation.inputs)
+        if not np.isfinite(predicted).all():
             msg = f"a prediction was not finite in fold {fold.number}"
             raise TrainingError(msg)
-        scores.append(result)
+        held_out.rows.append(fold.validation)
+        held_out.predicted.append(predicted)
+        scores.append(score(validation.y, predicted))
         summaries.append(summary)
         if summary.stopped == "pruned":
-            return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=True)
-        if split.is_cross_validation and report is not None:
-            value = statistics.fmean(fold_scores[metric] for fold_scores in scores)
-            if report(fold.number + 1, value) and fold.number + 1 < split.n_folds:
-                return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=True)
-    return CrossValidation(scores=tuple(scores), summaries=tuple(summaries), pruned=False)
+            return result(pruned=True)
+        last = len(scores) == len(folds)
+        if split.is_cross_validation and report is not None and (last or not pooled or held_out.size >= FEWEST_IN_FOLD):
+            value = held_out.score()[metric] if pooled else statistics.fmean(one[metric] for one in scores)
+            if report(fold.number + 1, value) and not last:
+                return result(pruned=True)
+    return result(pruned=False)

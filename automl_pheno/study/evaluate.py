@@ -8,16 +8,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
 from automl_pheno.evaluation.cross_validation import OnFold, cross_validate
+from automl_pheno.metrics import calibration
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.storage import make_predictor, save_predictor
 from automl_pheno.rng import generator
 from automl_pheno.splits import Split, read_split
 from automl_pheno.study.baselines import BASELINES
 from automl_pheno.study.continuation import Continuation
+from automl_pheno.study.out_of_fold import pack
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
 from automl_pheno.study.slots.worker import Report
 from automl_pheno.study.start_up import choose_backend
@@ -58,13 +62,18 @@ def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None
         after=after,
     )
     folds = len(result.scores)
+    validated = np.isfinite(result.held_out)
+    slope, intercept = calibration(dataset.y(trait)[validated], result.held_out[validated])
     return {
         "state": "pruned" if result.pruned else "complete",
         "reason": "" if continuation is None else continuation.reason,
         "value": result.mean(metric),
-        "sd": result.sd(metric) if folds > 1 else None,
+        "sd": result.sd(metric) if folds > 1 and not result.pooled else None,
+        "pooled": bool(result.pooled),
         "scores": {name: result.mean(name) for name in result.scores[0]},
         "fold_scores": [dict(fold) for fold in result.scores],
+        "validation_calibration": {"slope": slope, "intercept": intercept},
+        **({} if result.pruned else {"held_out": pack(result.held_out)}),
         "weights": result.weights,
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,12 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_pheno.data import FloatArray, load_dataset
+from automl_pheno.data import FloatArray, IntArray, load_dataset
 from automl_pheno.errors import OutputError, StudyError
 from automl_pheno.files import write_json, write_text, writing
-from automl_pheno.metrics import METRICS, bootstrap_difference, bootstrap_interval, score
-from automl_pheno.rng import derive_seed, generator
+from automl_pheno.rng import derive_seed
 from automl_pheno.splits import read_split
+from automl_pheno.study.assessment import assess, compare, in_words, interval_note
+from automl_pheno.study.choice import choose_finalists
+from automl_pheno.study.out_of_fold import file_name
 from automl_pheno.study.progress import Progress
 from automl_pheno.study.records import TrialRecord, finite
 from automl_pheno.study.run_folder import (
@@ -40,13 +40,11 @@ from automl_pheno.study.slots.symptoms import DISK, FRESH_PROCESS, GONE
 from automl_pheno.study.slots.worker import REFIT
 from automl_pheno.study.storage.book import TestClaim, TrialBook
 from automl_pheno.study.storage.journal import MAX_KILLS, MAX_LOSSES
-from automl_pheno.study.verdict import JUDGED, comparison_sentence, verdict_of
+from automl_pheno.study.ties import HeldOut
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
 _LOOK_AGAIN = 1.0  # seconds between two looks at what other supervisors do
-FEWEST_GROUPS = 8
-"""With fewer groups of test samples whole groups cannot be resampled: of one group every resample is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +55,8 @@ class FinalPlan:
     ----------
     metric
         Decides, on validation.
-    networks
-        How many of the best networks are refitted and tested, beside all baselines.
+    networks, baselines
+        How many of the best are refitted and tested; None: all baselines.
     members
         Trainings of each of these networks; their mean predicts.
     seed
@@ -80,6 +78,7 @@ class FinalPlan:
     trait: str
     trials: int
     common: Mapping[str, Any]
+    baselines: int | None = None
     function: str = REFIT
 
 
@@ -90,8 +89,7 @@ class _Finalist:
     outcome: Outcome | None = None
     kills: int = 0
     tries: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tested: dict[str, Any] = field(default_factory=dict)
 
     @property
     def predictions(self) -> FloatArray:
@@ -191,11 +189,11 @@ def run_final(
         The test set was opened before, nothing is complete, or no finalist could be refitted.
     """
     refuse_opened(folder.path)
-    finalists = choose_finalists(folder.records(), metric=plan.metric, networks=plan.networks)
+    finalists = choose_finalists(folder.records(), metric=plan.metric, networks=plan.networks, baselines=plan.baselines)
     if not finalists:
         msg = f"{folder.path}: no network and no baseline is complete, so there is nothing to test; see leaderboard.csv"
         raise StudyError(msg)
-    entries = [_Finalist(record, re.sub(r"[^A-Za-z0-9._-]+", "-", record.name)) for record in finalists]
+    entries = [_Finalist(record, file_name(record.name)) for record in finalists]
     progress.message(f"refitting {len(entries)} finalists on all development samples for the one test")
     with writing(folder.path / FINALISTS):
         shutil.rmtree(folder.path / FINALISTS, ignore_errors=True)
@@ -206,7 +204,7 @@ def run_final(
         reason = (entries[0].outcome or {}).get("reason", "")
         msg = f"{folder.path}: no finalist could be refitted; {entries[0].record.name}: {reason}"
         raise StudyError(msg)
-    result = _test(plan, folder.path, entries, winner)
+    result = _test(plan, folder, entries, winner)
     if not publish(finite(result)):
         msg = f"{folder.path}: another supervisor took the final test over, and its result counts; run it again"
         raise StudyError(msg)
@@ -214,25 +212,6 @@ def run_final(
     write_json(folder.path / FINAL, finite(result))
     folder.write_leaderboard()
     return result
-
-
-def choose_finalists(records: Sequence[TrialRecord], *, metric: str, networks: int) -> list[TrialRecord]:
-    """Return the best complete networks and all complete baselines, best first by validation."""
-    sign = -1.0 if METRICS[metric].higher_is_better else 1.0
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
-    ordered = sorted(complete, key=lambda record: sign * (record.value or 0.0))
-    best = _distinct(record for record in ordered if record.kind == "network")[:networks]
-    chosen = {record.name for record in best} | {record.name for record in ordered if record.kind == "baseline"}
-    return [record for record in ordered if record.name in chosen]
-
-
-def _distinct(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return of a network that was trained on and on, with growing budgets, only the first of its records."""
-    found: dict[str, TrialRecord] = {}
-    for record in records:
-        key = record.name if record.budget is None else json.dumps(finite(record.params), sort_keys=True)
-        found.setdefault(key, record)
-    return list(found.values())
 
 
 def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, progress: Progress) -> None:
@@ -286,32 +265,29 @@ def _refit(plan: FinalPlan, entries: Sequence[_Finalist], executor: Executor, pr
                 progress.message(f"{entry.record.name} could not be refitted: {finished.outcome.get('reason', '')}")
 
 
-def _test(plan: FinalPlan, path: Path, entries: Sequence[_Finalist], winner: _Finalist) -> dict[str, Any]:
+def _test(plan: FinalPlan, folder: RunFolder, entries: Sequence[_Finalist], winner: _Finalist) -> dict[str, Any]:
+    path = folder.path
     fitted = [entry for entry in entries if entry.fitted]
     split = read_split(path / SPLIT)
     n_test = len(split.test)
-    comparison, interval_note = None, ""
+    comparison, note = None, f"{n_test} test samples are too few, so nothing was tested"
     if n_test >= FEWEST_TESTED:
+        note = ""
         sealed = load_dataset(path / SEALED)
         y, groups = sealed.y(plan.trait), split.group[split.test]
-        n_groups = len(np.unique(groups))
-        clusters = groups if FEWEST_GROUPS <= n_groups < n_test else None
-        if n_groups < min(FEWEST_GROUPS, n_test):
-            interval_note = (
-                f"The {n_test:,} test samples are of {n_groups} group{'s' if n_groups > 1 else ''}, too few to draw "
-                "groups anew: the intervals take samples as independent, so they are too narrow."
-            )
         for entry in fitted:
-            entry.scores = score(y, entry.predictions)
-            rng = generator(plan.seed, "bootstrap", entry.record.name)
-            entry.intervals = {
-                name: bootstrap_interval(y, entry.predictions, name, rng, groups=clusters) for name in METRICS
-            }
-        comparison = _compare(plan, y, fitted, clusters)
+            entry.tested = assess(y, entry.predictions, groups, seed=plan.seed, name=entry.record.name)
+        comparison = _compare(plan, y, fitted, groups)
         table = pd.DataFrame({"id": sealed.ids, "observed": y})
         for entry in fitted:
             table[entry.record.name] = entry.predictions
         write_text(path / TEST_PREDICTIONS, table.to_csv(index=False))
+    held_out = HeldOut(path, plan.trait, seed=plan.seed)
+    calibrations = {entry.record.name: held_out.calibration(entry.record) for entry in entries}
+    ties, tie_note = held_out.ties(
+        winner.record, [entry.record for entry in fitted], folder.records(), metric=plan.metric
+    )
+    described = {entry.record.name: _describe(entry, plan.metric, calibrations) for entry in entries}
     return {
         "metric": plan.metric,
         "trait": plan.trait,
@@ -319,17 +295,21 @@ def _test(plan: FinalPlan, path: Path, entries: Sequence[_Finalist], winner: _Fi
         "opened": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "n_development": len(split.development),
         "n_test": n_test,
-        "winner": _describe(winner, plan.metric),
+        "winner": described[winner.record.name],
+        "tied_with": list(ties),
+        "tie_note": tie_note,
         "comparison": comparison,
-        "finalists": [_describe(entry, plan.metric) for entry in entries],
-        "interval_note": interval_note,
-        "note": "" if n_test >= FEWEST_TESTED else f"{n_test} test samples are too few, so nothing was tested",
+        "finalists": list(described.values()),
+        "pooled": winner.record.pooled,
+        "interval_note": interval_note(split.group[split.test]) if n_test >= FEWEST_TESTED else "",
+        "note": note,
     }
 
 
-def _describe(entry: _Finalist, metric: str) -> dict[str, Any]:
+def _describe(entry: _Finalist, metric: str, calibrations: Mapping[str, Any]) -> dict[str, Any]:
     record, outcome = entry.record, entry.outcome or {}
-    low, high = entry.intervals.get(metric, (None, None))
+    intervals = entry.tested.get("intervals", {})
+    low, high = intervals.get(metric, (None, None))
     return {
         "name": record.name,
         "kind": record.kind,
@@ -338,10 +318,12 @@ def _describe(entry: _Finalist, metric: str) -> dict[str, Any]:
         "folder": f"{FINALISTS}/{entry.folder}" if entry.fitted else None,
         "validation": record.value,
         "validation_sd": record.sd,
-        "test": entry.scores,
+        "validation_calibration": calibrations[record.name],
+        "test": entry.tested.get("test", {}),
         "low": low,
         "high": high,
-        "intervals": {name: list(bounds) for name, bounds in entry.intervals.items()},
+        "intervals": intervals,
+        "calibration": entry.tested.get("calibration"),
         "weights": outcome.get("weights"),
         "epochs": outcome.get("epochs"),
         "seconds": outcome.get("seconds"),
@@ -349,27 +331,14 @@ def _describe(entry: _Finalist, metric: str) -> dict[str, Any]:
     }
 
 
-def _compare(plan: FinalPlan, y: FloatArray, fitted: Sequence[_Finalist], groups: Any) -> dict[str, Any] | None:
+def _compare(plan: FinalPlan, y: FloatArray, fitted: Sequence[_Finalist], groups: IntArray) -> dict[str, Any] | None:
     """Compare the best network with the best baseline, both chosen by validation."""
     network = next((entry for entry in fitted if entry.record.kind == "network"), None)
     baseline = next((entry for entry in fitted if entry.record.kind == "baseline"), None)
     if network is None or baseline is None:
         return None
-    measures = {}
-    for metric in dict.fromkeys((plan.metric, *JUDGED)):
-        rng = generator(plan.seed, "bootstrap", "difference")  # the same resamples for each measure
-        difference, low, high = bootstrap_difference(
-            y, network.predictions, baseline.predictions, metric, rng, groups=groups
-        )
-        measures[metric] = {"difference": difference, "low": low, "high": high}
-    comparison: dict[str, Any] = {
-        "network": network.record.name,
-        "baseline": baseline.record.name,
-        "metric": plan.metric,
-        **measures[plan.metric],
-        "measures": measures,
-    }
-    return {**comparison, "verdict": verdict_of(comparison), "sentence": comparison_sentence(comparison)}
+    numbers = compare(y, network.predictions, baseline.predictions, groups, metric=plan.metric, seed=plan.seed)
+    return in_words({"network": network.record.name, "baseline": baseline.record.name, **numbers})
 
 
 def _keep_best(path: Path, winner: str) -> None:

@@ -40,10 +40,15 @@ class TrialRecord:
     candidate
         What `make_predictor` takes to make the same predictor again.
     value, sd
-        Validation metric: mean and standard deviation over folds (sd None with one validation set). For a pruned
-        trial the last value it reported.
+        Validation metric: mean and standard deviation over folds (sd None with one validation set, or `pooled` folds).
+        For a pruned trial the last value it reported.
     scores, fold_scores
         All metrics: means over folds, and one mapping a fold.
+    pooled
+        Whether value and scores are over all held-out samples at once, since folds are too small for scores of their
+        own; see `are_pooled`.
+    validation_calibration
+        ``slope`` and ``intercept`` of the trait on the held-out predictions; {} where they are not known.
     weights, epochs, best_epoch, seconds
         See `FitSummary`; means over folds, rounded, but seconds is the sum.
     curve
@@ -80,6 +85,8 @@ class TrialRecord:
     sd: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     fold_scores: tuple[Mapping[str, float], ...] = ()
+    pooled: bool = False
+    validation_calibration: Mapping[str, float | None] = field(default_factory=dict)
     weights: int | None = None
     epochs: int | None = None
     best_epoch: int | None = None

@@ -14,6 +14,7 @@ from automl_pheno.errors import StudyError
 from automl_pheno.files import write_json, write_text, writing
 from automl_pheno.splits.file import write_split
 from automl_pheno.study.leaderboard import make_leaderboard
+from automl_pheno.study.out_of_fold import unpack, write_predictions
 from automl_pheno.study.records import TrialRecord, append_record, read_records, repair_records
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ class RunFolder:
     def records(self) -> Sequence[TrialRecord]:
         """Return all records so far, in the order in which they were made."""
         return self._records
+
+    def keep_predictions(self, name: str, packed: Mapping[str, Any]) -> None:
+        """Keep the held-out predictions of a candidate, whose record follows; see `out_of_fold`.
+
+        Raises
+        ------
+        StudyError
+            The disk is full; no file is damaged.
+        """
+        write_predictions(self.path, name, unpack(packed))
 
     def append(self, record: TrialRecord) -> None:
         """Keep a record for good; ``leaderboard.csv`` follows with `keep_up`.

@@ -89,6 +89,8 @@ def make_record(running: Running, outcome: Outcome, state: str, metric: str, *, 
         sd=outcome.get("sd"),
         scores=outcome.get("scores", {}),
         fold_scores=tuple(outcome.get("fold_scores", ())),
+        pooled=bool(outcome.get("pooled")),
+        validation_calibration=outcome.get("validation_calibration", {}) if state == "complete" else {},
         weights=outcome.get("weights"),
         epochs=outcome.get("epochs"),
         best_epoch=outcome.get("best_epoch"),
@@ -121,6 +123,8 @@ def _as_pruned(running: Running, outcome: Outcome, state: str, metric: str) -> t
     if fold_epochs := outcome.get("fold_epochs"):
         folds = outcome["fold_scores"][:step]
         cut["fold_scores"], cut["epochs"] = folds, sum(fold_epochs[:step])
+        if outcome.get("pooled"):  # the other metrics are of more samples
+            return "pruned", {**cut, "scores": {metric: running.pruned_value}}
         cut["scores"] = {name: statistics.fmean(fold[name] for fold in folds) for name in folds[0]}
         cut["sd"] = statistics.stdev(fold[metric] for fold in folds) if step > 1 else None
     else:

@@ -282,7 +282,9 @@ class Supervisor:
             self._executor.recycle(finished.task)
         verdict = judge(running, outcome)
         if verdict.action == "record":
-            self._record(self._record_of(running, outcome, str(outcome["state"])), running)
+            record = self._record_of(running, outcome, str(outcome["state"]))
+            self._book.keep_predictions(record, outcome.get("held_out"))
+            self._record(record, running)
             return
         if verdict.action == "stop":
             self._fatal = verdict.reason

@@ -38,6 +38,10 @@ class Ledger(Protocol):
         """Keep a record for good before returning."""
         ...
 
+    def keep_predictions(self, name: str, packed: Mapping[str, Any]) -> None:
+        """Keep the held-out predictions of a candidate before returning."""
+        ...
+
     def keep_up(self, *, now: bool) -> None:
         """Renew what is made of the records, if that is due or has to be `now`."""
         ...
@@ -173,6 +177,11 @@ class TrialBook:
         """Keep an intermediate value; True if the pruner gives the trial up."""
         trial.report(value, step)
         return self._outlook.prunes and self._outlook.gives_up(self.frozen(trial))
+
+    def keep_predictions(self, record: TrialRecord, packed: Mapping[str, Any] | None) -> None:
+        """Keep what a complete candidate predicted of held-out samples; called before `close` keeps its record."""
+        if record.state == "complete" and packed is not None:
+            self._ledger.keep_predictions(record.name, packed)
 
     def close(self, record: TrialRecord, trial: optuna.Trial | None, constraint: float = -1.0) -> bool:
         """Keep the record for good and end its trial; False if the trial is another's by now and nothing was kept.
