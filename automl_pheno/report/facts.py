@@ -48,8 +48,8 @@ class Outcome:
     ----------
     name, kind, trait, metric
         The winner, ``network`` or ``baseline``, what it predicts, and by what it was chosen.
-    validation
-        By which it won.
+    validation, pooled
+        By which it won, and whether that is over all held-out samples at once, since folds were too small.
     n_test, score, low, high, others
         Of the test set; None and {} where it was not tested.
     calibration
@@ -67,6 +67,7 @@ class Outcome:
     trait: str
     metric: Metric
     validation: float | None
+    pooled: bool = False
     n_test: int = 0
     score: float | None = None
     low: float | None = None
@@ -109,6 +110,7 @@ def outcome_of(run: RunFiles) -> Outcome | None:
         trait=run.trait,
         metric=run.metric,
         validation=_known(winner.get("validation")),
+        pooled=bool(final.get("pooled")),
         n_test=int(final.get("n_test") or 0),
         score=_known(test.get(run.metric.name)),
         low=_known(winner.get("low")),
@@ -122,9 +124,7 @@ def outcome_of(run: RunFiles) -> Outcome | None:
     )
 
 
-def calibration_of(
-    final: Mapping[str, Any] | None, predictions: pd.DataFrame | None, name: str
-) -> Calibration | None:
+def calibration_of(final: Mapping[str, Any] | None, predictions: pd.DataFrame | None, name: str) -> Calibration | None:
     """Return the calibration of a finalist on the test set, of an older run from its predictions and without intervals.
 
     None where it was not tested or predicts the same for every sample.

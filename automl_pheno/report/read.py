@@ -17,7 +17,6 @@ from automl_pheno.errors import StudyError
 from automl_pheno.metrics import METRICS, Metric
 from automl_pheno.study.parameters import PARAMETER_IMPORTANCE
 from automl_pheno.study.records import TrialRecord, read_records
-from automl_pheno.study.verdict import comparison_warning, finalist_warnings, weakness_warning
 from automl_pheno.study.run_folder import (
     DEVELOPMENT,
     FINAL,
@@ -29,6 +28,7 @@ from automl_pheno.study.run_folder import (
     TEST_PREDICTIONS,
     TRIALS,
 )
+from automl_pheno.study.verdict import comparison_warning, finalist_warnings, weakness_warning
 
 EXPLAIN = "explain"
 _MANIFEST = "manifest.json"

@@ -64,7 +64,9 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
     rows = [[columns[key][1](row) for key in shown] for row in table.to_dict("records")]
     numeric = {i for i, key in enumerate(shown) if key not in ("name", "kind", "state")}
     caption = "Networks and baselines, best first"
-    yield html.tag("p", html.inline(f"{sentences.tried(run)} Choose a heading to sort by it; the test decided nothing."))
+    yield html.tag(
+        "p", html.inline(f"{sentences.tried(run)} Choose a heading to sort by it; the test decided nothing.")
+    )
     if "test_slope" in shown:
         line = "Slope and intercept: of observed on predicted test samples; 1 and 0 where the scale is right."
         yield html.tag("p", line)

@@ -339,7 +339,8 @@ def _places(axes: Any, values: Sequence[Any], *, log: bool) -> FloatArray:
                 axes.set_xticks([], minor=True)
         return found
     words = sorted(set(present), key=lambda v: (isinstance(v, str), v))
-    names = [f"{word:.3g}" if isinstance(word, float) else str(word) for word in words] + (["unused"] if len(present) < len(values) else [])
+    names = [f"{word:.3g}" if isinstance(word, float) else str(word) for word in words]
+    names += ["unused"] if len(present) < len(values) else []
     axes.set_xticks(range(len(names)), names, fontsize=SMALL if len(names) < 6 else SMALL - 1.5)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.xaxis.label.set_fontsize(TEXT)

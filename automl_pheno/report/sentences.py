@@ -59,7 +59,9 @@ def leading(name: str | None, trait: str) -> str:
 def winner(outcome: Outcome) -> Iterator[str]:
     """Yield which predictor won, among whom, and how well it does on the test set."""
     who = f"the {outcome.kind} {outcome.name}"
-    chosen = f"chosen by validation ({outcome.metric.label} {number(outcome.validation)})"
+    pooled = " over all held-out samples at once, as folds are too small for scores of their own"
+    at_once = pooled if outcome.pooled else ""
+    chosen = f"chosen by validation ({outcome.metric.label} {number(outcome.validation)}{at_once})"
     if outcome.stands_alone:
         yield f"**The best predictor of {outcome.trait} is {who}**, {chosen}."
     else:
@@ -89,13 +91,14 @@ def _other(kind: str) -> str:
 
 
 def ties(outcome: Outcome) -> Iterator[str]:
-    """Yield that the winner is one of several that validation cannot tell apart; nothing where it is not."""
-    if not outcome.tied_with:
-        return
-    note = outcome.tie_note or (
-        f"first of {len(outcome.tied_with) + 1} that validation cannot tell apart: {', '.join(outcome.tied_with)}"
-    )
-    yield f"**Validation does not single it out**: it is {note.rstrip('.')}."
+    """Yield what the winner is worth as one: whether it is one of several that validation cannot tell apart."""
+    if outcome.tied_with:
+        yield "**Validation does not single it out.**"
+    others = ", ".join(outcome.tied_with)
+    count = len(outcome.tied_with) + 1
+    known = f"{outcome.name} is one of {count} that validation cannot tell apart, with {others}." if others else ""
+    if outcome.tie_note or known:
+        yield outcome.tie_note or known
 
 
 def deep_learning(outcome: Outcome) -> str:
@@ -104,8 +107,9 @@ def deep_learning(outcome: Outcome) -> str:
     if outcome.verdict == "better":
         return f"**Deep learning helped.** {sentence}"
     if outcome.verdict == "worse":
-        return f"**The network does worse than the baseline: deep learning did not help.** {sentence}"
-    return f"**The network is not shown to beat the baseline.** {sentence}"
+        return f"**The network does not beat the baseline: deep learning did not help.** {sentence}"
+    said = "deep learning made no difference that these data can show"
+    return f"**The network is not shown to beat the baseline: {said}.** {sentence}"
 
 
 def scale(name: str, line: Calibration) -> str:

@@ -81,9 +81,8 @@ def comparison_warning(final: Mapping[str, Any], entry: Mapping[str, Any]) -> st
     comparison = final.get("comparison")
     if entry["kind"] != "network" or comparison is None or verdict_of(comparison) == "better":
         return ""
-    return (
-        f"{comparison_sentence(comparison)} What a network uses that does not beat the baseline may not be what matters."
-    )
+    so_what = "What a network uses that does not beat the baseline may not be what matters."
+    return f"{comparison_sentence(comparison)} {so_what}"
 
 
 def weakness_warning(entry: Mapping[str, Any]) -> str:
