@@ -31,7 +31,7 @@ def search(seed: int, n: int, trials: int, out: Path) -> tuple[float, float, flo
     dataset, truth = SIMULATORS["mutants"](n=n, seed=seed)
     config = make_study(
         name=f"mutants-{seed}", space=SPACE, trials=trials, metric="r2", baselines=("ridge", "boosting"), seed=seed,
-        finalists=3, split={"groups": ("random",), "seed": seed}, leakage="report",
+        split={"groups": ("random",), "seed": seed}, leakage="report",
     )  # fmt: skip
     start = time.perf_counter()
     run_search(config, out, dataset=dataset, trait="trait")

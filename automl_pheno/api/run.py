@@ -17,6 +17,7 @@ from automl_pheno.api.data import Data, read
 from automl_pheno.api.match import match_variants, match_width
 from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
 from automl_pheno.errors import DataError, PredictorError, StudyError, known_names
+from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
 from automl_pheno.rng import generator
@@ -74,6 +75,16 @@ class Run:
         said = json.loads(path.read_text(encoding="utf-8"))
         winner = said["result"]["winner"]["name"]
         return f"{winner} is the winner; {said['by']} tested it, the model is in {said['folder']}"
+
+    @property
+    def winner(self) -> str:
+        """Which candidate won by validation, and what validation cannot tell apart from it, in a sentence."""
+        final = self.final
+        said = str(final.get("tie_note") or "")
+        label = METRICS[str(final["metric"])].label
+        named = f"{final['winner']['name']} is the winner by validation ({label} {final['winner']['validation']:.3f})"
+        pooled = " over all held-out samples at once, as folds are too small for scores of their own"
+        return f"{named}{pooled if final.get('pooled') else ''}. {said}".strip()
 
     @property
     def verdict(self) -> str:

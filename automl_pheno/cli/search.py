@@ -76,7 +76,12 @@ def search(
         str | None, typer.Option("--baselines", help="all, none, or names: ridge,gblup.", show_default=False)
     ] = None,
     finalists: Annotated[
-        int | None, typer.Option("--finalists", help="Best networks that are tested.", show_default=False)
+        int | None,
+        typer.Option(
+            "--finalists",
+            help="Refit and test the N best networks and the N best baselines; default: 3 networks, all baselines.",
+            show_default=False,
+        ),
     ] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="tensorflow or jax.", show_default=False)] = None,
     out: Annotated[

@@ -70,6 +70,7 @@ def print_outcome(run: Run) -> None:
     if not run.is_finished:
         print("not finished: the same command again resumes the run")
         raise typer.Exit(EXIT_INTERRUPTED)
+    print(run.winner)
     print(run.verdict)
     print()
     print(f"read first: {run.path / 'report.html'} (in a browser); pictures: {run.path / 'figures'}")

@@ -50,6 +50,10 @@ class DataConfig(_Frozen):
     )
 
 
+FINALISTS = 3
+"""Networks that are refitted and tested, beside all baselines, where the study does not say how many."""
+
+
 class StudyConfig(_Frozen):
     """A study. Paths in a study file are relative to that file."""
 
@@ -84,7 +88,11 @@ class StudyConfig(_Frozen):
     )
     engine: str = Field(default=DEFAULT_ENGINE, description="What proposes configurations.")
     pruner: str = Field(default=DEFAULT_PRUNER, description="What gives up hopeless trials.")
-    finalists: int = Field(default=3, ge=1, le=100, description="Best networks that are refitted and tested.")
+    finalists: Union[Literal["auto"], int] = Field(
+        default="auto",
+        description="What is refitted and tested: N is the N best networks and the N best baselines; auto is the "
+        f"{FINALISTS} best networks and all baselines.",
+    )
     members: int = Field(default=3, ge=1, le=100, description="Trainings of each finalist; their mean predicts.")
     max_weights: int | None = Field(default=None, ge=1, description="Larger networks are infeasible.")
     max_memory: int | None = Field(
@@ -115,6 +123,25 @@ class StudyConfig(_Frozen):
             return workers
         msg = f"must be auto or a number from 0 to 1024, got {workers!r}"
         raise ValueError(msg)
+
+    @field_validator("finalists", mode="before")
+    @classmethod
+    def _plain_finalists(cls, finalists: object) -> object:
+        whole = isinstance(finalists, int) and not isinstance(finalists, bool)
+        if finalists == "auto" or (whole and 1 <= finalists <= 100):  # type: ignore[operator]
+            return finalists
+        msg = f"must be auto or a number from 1 to 100, got {finalists!r}"
+        raise ValueError(msg)
+
+    @property
+    def networks_tested(self) -> int:
+        """How many of the best networks are refitted and tested."""
+        return FINALISTS if self.finalists == "auto" else self.finalists
+
+    @property
+    def baselines_tested(self) -> int | None:
+        """How many of the best baselines are refitted and tested; None: all."""
+        return None if self.finalists == "auto" else self.finalists
 
     @field_validator("time_limit", "trial_timeout", mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -74,25 +75,53 @@ def parameter_importance(run_folder: Path) -> pd.DataFrame:
         The journal is damaged.
     """
     trials, direction = _complete_trials(run_folder / JOURNAL)
-    if len(trials) < FEWEST_TRIALS:
-        return _table([])
+    found, total = _importance_of(trials, direction)
     values = np.array([trial.value for trial in trials], dtype=np.float64)
-    found = _importance(trials, values.tolist(), direction)
-    total = max(sum(found.values()), _TINY)
+    if not found:
+        return _table([])
     rng = np.random.default_rng(_SEED)  # of this picture of chance alone: the same run gives the same file
     shuffled = [_importance(trials, rng.permutation(values).tolist(), direction) for _ in range(_SHUFFLES)]
     rows: list[dict[str, object]] = [
         {
             "path": name,
-            "importance": importance / total,
+            "importance": share,
             "method": METHOD,
             "n_trials": len(trials),
             "n_present": sum(name in trial.params for trial in trials),
             "chance": max(one.get(name, 0.0) for one in shuffled) / total,
         }
-        for name, importance in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        for name, share in found.items()
     ]
     return _table(rows)
+
+
+def shares_of(trials: Iterable[FrozenTrial], direction: Direction) -> dict[str, float]:
+    """Return the importance of each parameter as in `parameter_importance`, the most important first; {} if too few.
+
+    Parameters
+    ----------
+    trials
+        Of a study; those that are complete and have a finite value count.
+    direction
+        Of the study.
+    """
+    return _importance_of([trial for trial in trials if _counts(trial)], direction)[0]
+
+
+def _importance_of(trials: list[FrozenTrial], direction: Direction) -> tuple[dict[str, float], float]:
+    """Return the shares, and what they are shares of."""
+    if len(trials) < FEWEST_TRIALS:
+        return {}, _TINY
+    found = _importance(trials, [float(trial.value or 0.0) for trial in trials], direction)
+    total = max(sum(found.values()), _TINY)
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return {name: importance / total for name, importance in ordered}, total
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    from optuna.trial import TrialState
+
+    return trial.state == TrialState.COMPLETE and trial.value is not None and bool(np.isfinite(trial.value))
 
 
 def _table(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -119,7 +148,7 @@ def _complete_trials(journal: Path) -> tuple[list[FrozenTrial], Direction]:
         msg = f"{journal}: the journal is damaged ({error})"
         raise StudyError(msg) from error
     direction: Direction = "maximize" if studies[0].direction == optuna.study.StudyDirection.MAXIMIZE else "minimize"
-    return [trial for trial in trials if trial.value is not None and np.isfinite(trial.value)], direction
+    return [trial for trial in trials if _counts(trial)], direction
 
 
 def _importance(trials: list[FrozenTrial], values: list[float], direction: Direction) -> dict[str, float]:

@@ -210,7 +210,7 @@ def _search(
         max_memory=config.max_memory,
         values_of_folds=config.pruner == "wilcoxon",
         in_process=isinstance(executor, InProcess),
-        then=config.finalists,
+        then=config.networks_tested,
     )
     folder.write_leaderboard()
     ending = Supervisor(plan, engine, book, executor, progress).run()
@@ -222,7 +222,8 @@ def _search(
         progress.message("the time limit is reached")
     final = FinalPlan(
         metric=config.metric,
-        networks=config.finalists,
+        networks=config.networks_tested,
+        baselines=config.baselines_tested,
         members=config.members,
         seed=config.seed,
         trait=material.trait,
@@ -235,6 +236,8 @@ def _search(
     remove_weights(folder.path)
     write_note(study, folder.path)
     progress.message(f"winner by validation: {result['winner']['name']}")
+    if result["tie_note"]:
+        progress.message(str(result["tie_note"]))
     if result["comparison"] is not None:
         progress.message(str(result["comparison"]["sentence"]))
 

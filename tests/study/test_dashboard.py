@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 
+import pandas as pd
 import pytest
 import yaml
 from dashboard_run import VALUES, make_run
@@ -241,3 +242,20 @@ def test_what_others_reach_is_warned_of():
         True, True, True, False, False
     ]  # fmt: skip
     assert [is_wildcard(h) for h in ("", "0.0.0.0", "::", "127.0.0.1")] == [True, True, True, False]
+
+
+def test_a_parameter_has_one_importance_here_and_in_the_file(tmp_path):
+    from test_parameters import journal
+
+    from automl_pheno.study.parameters import write_parameter_importance
+
+    journal(tmp_path, 40)
+    (tmp_path / "study.yaml").write_text("name: cnn\n")
+    written = pd.read_csv(write_parameter_importance(tmp_path))
+    browser = Browser(make_app(tmp_path))
+    (shown,) = browser.json("/api/studies/0/param_importances")["param_importances"]
+    assert [(one["name"], one["importance"]) for one in shown] == list(
+        written[["path", "importance"]].itertuples(index=False, name=None)
+    )
+    assert {one["name"]: one["distribution"] for one in shown}["fit.rate"] == "FloatDistribution"
+    assert browser("/api/studies/7/param_importances")[0] == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterable
 from html import escape
@@ -56,6 +57,7 @@ a {{ color: #005a8c; }} a.first {{ display: inline-block; background: #0072b2; c
 border-radius: .3rem; text-decoration: none; margin: .6rem .5rem .6rem 0; }}</style></head>
 <body>{body}</body></html>
 """
+_IMPORTANCES = re.compile(r"/api/studies/(\d+)/param_importances")
 _PATIENCE = 5.0
 """Seconds for which a database that does not answer is tried again."""
 _REFRESH = '<meta http-equiv="refresh" content="3">'
@@ -106,6 +108,8 @@ class _Pages:
             return self._not_yet(path, str(error), start_response)
         if path == "/":
             return _page(start_response, "200 OK", self._run.name, self._overview())
+        if found := _IMPORTANCES.fullmatch(path):
+            return self._importances(int(found[1]), start_response)
         return app(environ, start_response)
 
     def study_app(self) -> Wsgi:
@@ -136,6 +140,16 @@ class _Pages:
             said = f'<h1>Not there yet</h1><p>{escape(name)}: {escape(what)}.</p><p><a href="/">Back to the run</a></p>'
             return _page(start_response, "404 Not Found", name, said, refresh=True)
         start_response("200 OK", _headers(kind, body))
+        return [body]
+
+    def _importances(self, study_id: int, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            found = [self._view.importances(study_id)] if self._view is not None else []
+            status, said = "200 OK", {"param_importances": found}
+        except KeyError:
+            status, said = "404 Not Found", {"reason": f"study_id={study_id} is not found"}
+        body = json.dumps(said).encode()
+        start_response(status, _headers("application/json", body))
         return [body]
 
     def _overview(self) -> str:

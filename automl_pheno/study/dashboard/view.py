@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.study.dashboard.artifacts import PREFIX, RunArtifacts
 from automl_pheno.study.dashboard.note import make_note
+from automl_pheno.study.parameters import shares_of
 from automl_pheno.study.run_folder import FINAL
 
 _NOTE = "dashboard:note_"
@@ -90,6 +92,17 @@ class RunView(_Forwarding):  # type: ignore[misc] # mypy does not follow a class
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
         """Return the attributes of a trial with its artifacts."""
         return self.get_trial(trial_id).system_attrs
+
+    def importances(self, study_id: int) -> list[dict[str, Any]]:
+        """Return the importance of each parameter as ``parameter_importance.csv`` has it, for optuna-dashboard's page.
+
+        Its own are of another quantile of the same trials, so that a reader would find two numbers for one parameter.
+        """
+        trials = self.inner.get_all_trials(study_id, deepcopy=False)
+        direction = self.inner.get_study_directions(study_id)[0]
+        kinds = {name: type(kind).__name__ for trial in trials for name, kind in trial.distributions.items()}
+        shares = shares_of(trials, "maximize" if direction == StudyDirection.MAXIMIZE else "minimize")
+        return [{"name": name, "importance": share, "distribution": kinds[name]} for name, share in shares.items()]
 
     def _with_artifacts(self, trial: FrozenTrial) -> FrozenTrial:
         if not (found := self._artifacts.of_trial(trial.number)):
