@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from automl_pheno.explain.motifs.places import place_words
 from automl_pheno.report import html, sentences
 from automl_pheno.report.html import Markup
 from automl_pheno.report.motif_figures import matched_names, most_needed
@@ -18,8 +19,8 @@ Cell = tuple[object, object]
 
 def warnings(run: RunFiles) -> Iterator[Markup]:
     """Yield what must be read with every contribution, in a box; nothing where there is no warning."""
-    if run.explanation is not None and run.explanation.warnings:
-        yield html.answer("bad", "Read this before the contributions", run.explanation.warnings)
+    if run.explanation is not None and run.warnings:
+        yield html.answer("bad", "Read this before the contributions", run.warnings)
 
 
 def left_out(run: RunFiles) -> Iterator[Markup]:
@@ -50,13 +51,15 @@ def motifs(explanation: ExplanationFiles) -> Iterator[Markup]:
     if table is None:
         return
     names = matched_names(explanation, "motif")
-    shown = table.head(MOST).assign(like=[names.get(str(motif), "") for motif in table["motif"].head(MOST)])
+    shown = table.head(MOST)
+    shown = shown.assign(
+        like=[names.get(str(motif), "") for motif in shown["motif"]],
+        place=[place_words(row) or "no" for row in shown.to_dict("records")],
+    )
     columns = {"motif": _text, "consensus": _code, "like": _text, "effect": _text, "mean_contribution": _number,
-               "n_seqlets": _whole, "n_sequences": _whole, "median_from_end": _whole, "mode_from_end": _whole,
-               "positional": _yes, "forward_share": _share}  # fmt: skip
+               "n_seqlets": _whole, "n_sequences": _whole, "place": _text, "forward_share": _share}  # fmt: skip
     titles = {"mean_contribution": "mean contribution", "n_seqlets": "places", "n_sequences": "sequences",
-              "median_from_end": "bp before the last base (median)", "mode_from_end": "gathers there at",
-              "positional": "bound to its place",
+              "place": "bound to its place",
               "forward_share": "on the given strand"}  # fmt: skip
     if not names:
         columns.pop("like")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.logo import draw_logo
+from automl_pheno.explain.motifs.places import NEAR, fullest_bin, place_of, place_words
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import ExplanationFiles, RunFiles
 from automl_pheno.report.style import (
@@ -130,55 +131,68 @@ def _motif_places(run: RunFiles) -> Picture | None:
 
 
 def motif_places_picture(places: pd.DataFrame, motifs: pd.DataFrame, length: int) -> Picture:
-    """Return where the places of motifs lie, counted from the end of the sequence; positional motifs first.
+    """Return where the places of motifs lie; of those that are bound to a place with that place, these alone if any is.
 
     Parameters
     ----------
     places
-        ``motif, start, end, contribution``; places from 1.
+        ``motif, start, end, contribution, from_end``; places from 1. An older table lacks ``from_end``.
     motifs
-        ``motifs.csv``; ``positional`` and ``mode_from_end`` where that was tested.
+        ``motifs.csv``.
     length
         Of the sequences, bp.
     """
-    known = "positional" in motifs.columns
-    ordered = motifs
-    if known:
-        ordered = motifs.sort_values("positional", ascending=False, kind="stable")
-        if ordered["positional"].any():
-            ordered = ordered[ordered["positional"].astype(bool)]
-    shown = [row for row in ordered.to_dict("records") if (places["motif"] == row["motif"]).any()][:PANELS]
-    bound = known and any(bool(row["positional"]) for row in shown)
-    how = (
-        "What the motif contributes in all sequences together by where its middle lies, counted from the last base of "
+    rows = [row for row in motifs.to_dict("records") if (places["motif"] == row["motif"]).any()]
+    bound = [row for row in rows if place_of(row) is not None]
+    shown = (bound or rows)[:PANELS]
+    anchors = [(place_of(row) or (0.0, "last"))[1] for row in shown]
+    picture = new_picture(
+        "Where the motifs lie", _how_places(len(bound), len(motifs)), height=0.3 + 1.6 * -(-len(shown) // 2)
     )
-    how += (
-        "the sequence (0). A sharp peak is a motif that matters at a fixed distance, as a TATA box does from the start "
-    )
-    how += "site; dotted: that distance"
-    how += "; only motifs that are bound to a place are drawn." if bound else "."
-    if known and not bound:
-        how += " No motif here is bound to a place."
     columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
-    picture = new_picture("Where the motifs lie", how, height=0.3 + 1.5 * rows)
-    panels = picture.figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    edges = np.linspace(-length, 0.5, min(60, max(12, length // 3)) + 1)
-    for axes, motif in zip(panels, shown, strict=False):
+    alike = len(set(anchors)) == 1
+    panels = picture.figure.subplots(-(-len(shown) // columns), columns, sharex=alike, squeeze=False).ravel()
+    for axes, motif, anchor in zip(panels, shown, anchors, strict=False):
         own = places[places["motif"] == motif["motif"]]
-        middle = (own["start"].to_numpy(dtype=np.float64) + own["end"].to_numpy(dtype=np.float64)) / 2 - length
-        weights = np.abs(own["contribution"].to_numpy(dtype=np.float64))
-        tidy(axes).hist(middle, bins=edges, color=NETWORK, weights=weights)
-        peak = -float(motif["mode_from_end"]) if known else float(np.median(middle))
-        axes.axvline(peak, color=INK, ls=":", lw=1.2)
-        word = "gathers at" if known else "median"
-        title = f"{motif['motif']}: {_short(motif['consensus'])}\n{word} {peak:+.0f} bp, n = {len(own)}"
+        middle = (own["start"].to_numpy(dtype=np.float64) + own["end"].to_numpy(dtype=np.float64)) / 2
+        distance = middle if anchor == "first" else own["from_end"].to_numpy() if "from_end" in own else length - middle
+        contribution = own["contribution"].to_numpy(dtype=np.float64)
+        first, last = fullest_bin(distance, contribution, length)
+        width = last - first + 1
+        edges = np.arange(first - 0.5 - width * -(-first // width), length + width, width)
+        sign = 1 if anchor == "first" else -1
+        tidy(axes).hist(sign * np.round(distance), bins=np.sort(sign * edges), color=NETWORK,
+                        weights=np.abs(contribution))  # fmt: skip
+        place = place_of(motif)
+        if place is not None:
+            axes.axvline(sign * place[0], color=INK, ls=":", lw=1.2)
+        words = f"bound to its place: {place_words(motif)}" if place is not None else "bound to no place"
+        title = f"{motif['motif']}: {_short(motif['consensus'])} ({len(own):,} places)\n{words}"
         axes.set_title(title, fontsize=SMALL, loc="left")
+        axes.set_xlim((0.5, length + 0.5) if anchor == "first" else (-length, 0.5))
+        if not alike:
+            axes.set_xlabel(_AXES[anchor], fontsize=SMALL)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    picture.figure.supxlabel("bp from the last base", fontsize=TEXT)
+    if alike:
+        picture.figure.supxlabel(_AXES[anchors[0]], fontsize=TEXT)
     picture.figure.supylabel("sum of |contribution|", fontsize=TEXT)
     return picture
+
+
+_AXES = {"first": "base of the sequence", "last": "bp from the last base"}
+
+
+def _how_places(bound: int, motifs: int) -> str:
+    """Return how to read the figure, where `bound` of so many motifs are bound to a place."""
+    how = "What the motif contributes in all sequences together by where its middle lies, in steps of "
+    how += f"{2 * NEAR + 1} bp. "
+    if not bound:
+        return f"{how}No motif here is bound to a place: each contributes wherever it stands."
+    how += "Dotted: the place to which it is bound, as a TATA box is to a distance from the start site. "
+    if bound < motifs:
+        how += f"Only the motifs that are bound to a place are drawn, {min(bound, PANELS)} of {motifs}."
+    return how.strip()
 
 
 @FIGURES.add("motif_effects")

@@ -11,6 +11,7 @@ import pandas as pd
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.data.encode import BASES
 from automl_pheno.explain.logo import draw_logo
+from automl_pheno.explain.mutagenesis.dosages import dosage_classes, known_effects
 from automl_pheno.report.explanation_figures import ROW, limit, window
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import ExplanationFiles, RunFiles
@@ -135,35 +136,75 @@ def _mutation_profile(run: RunFiles) -> Picture | None:
 
 @FIGURES.add("dosage_effects")
 def _dosage_effects(run: RunFiles) -> Picture | None:
-    """Draw additive against dominance effects of variants, and the steps of the strongest ones."""
     explanation = run.explanation
     table = None if explanation is None else explanation.table("dosage_effects")
     if explanation is None or table is None or not {"additive", "dominance"} <= set(table.columns):
         return None
-    unit = explanation.unit
-    how = f"Left: change of the mean prediction ({unit}) per alternative allele, against how far the heterozygote lies "
-    how += "off the middle (dominance); points on the line are additive. Right: mean prediction when all samples get "
-    how += "dosage 0, 1 or 2, for the variants with the largest effects."
-    picture = new_picture("What a change of dosage does", how, width=WIDE, height=3.3)
-    cloud, steps = picture.figure.subplots(1, 2, width_ratios=[1.2, 1.0])
-    tidy(cloud, x="additive effect", y="dominance effect")
-    cloud.axhline(0.0, color=INK, lw=0.8)
+    return dosage_effects_picture(_judged(table, run), explanation.unit)
+
+
+def _judged(table: pd.DataFrame, run: RunFiles) -> pd.DataFrame:
+    """Return the table without dominance that cannot be known; an older one is judged by the explained samples."""
+    if "n_0" in table or run.explanation is None or run.variants is None:
+        return table
+    column = {name: number for number, name in enumerate(run.variants)}
+    dosages = run.explanation.arrays["attributions"].get("dosages")
+    if dosages is None or not set(table["id"]) <= set(column):
+        return table
+    return known_effects(table, dosage_classes(dosages, np.array([column[name] for name in table["id"]])))
+
+
+def dosage_effects_picture(table: pd.DataFrame, unit: str) -> Picture:
+    """Return the steps of the strongest variants, beside dominance against additive effects where that is known.
+
+    Parameters
+    ----------
+    table
+        ``dosage_effects.csv``: ``id, effect_0, effect_1, effect_2, additive, dominance``, and ``n_0, n_1, n_2``, the
+        training individuals with that dosage; an older one lacks these.
+    """
     additive, dominance = (table[name].to_numpy(dtype=np.float64) for name in ("additive", "dominance"))
-    many = len(table) > MANY_POINTS
-    cloud.scatter(additive, dominance, s=4 if many else 12, color=NETWORK, alpha=0.5, linewidths=0, rasterized=many)
-    end = 1.1 * max(float(np.nanmax(np.abs(additive))), 1e-12)
-    cloud.set_xlim(-end, end)
-    tall = max(float(np.nanmax(np.abs(dominance))) * 1.1, 0.25 * end)
-    cloud.set_ylim(-tall, tall)
+    known = np.isfinite(dominance)
+    counted = "n_0" in table
+    how = ""
+    if known.any():
+        how = f"Left: change of the mean prediction ({unit}) per alternative allele, against how far the heterozygote "
+        how += "lies off the middle (dominance); points on the line are additive. Right: "
+        if not known.all():
+            how = f"{how[:-7]}Only the {int(known.sum()):,} of {len(table):,} variants with heterozygotes enough are "
+            how += "drawn. Right: "
+    how += f"{'mean' if how else 'Mean'} prediction ({unit}) when all samples get one dosage, for the variants with "
+    how += "the largest effects"
+    how += "; only dosages that training individuals have." if counted else "."
+    if not known.any():
+        how += " Dominance is not drawn: no variant has heterozygotes enough to know it."
+    picture = new_picture("What a change of dosage does", how, width=WIDE, height=3.3)
+    if known.any():
+        cloud, steps = picture.figure.subplots(1, 2, width_ratios=[1.2, 1.0])
+        _dominance(cloud, additive[known], dominance[known])
+    else:
+        steps = picture.figure.subplots()
     tidy(steps, x="dosage", y="change of the mean prediction")
     strongest = table.iloc[np.argsort(-np.nan_to_num(np.abs(additive)), kind="stable")[:LISTED]]
     for number, row in enumerate(strongest.to_dict("records")):
-        heights = [row["effect_0"], row["effect_1"], row["effect_2"]]
-        steps.plot([0, 1, 2], heights, ("-o", "--s", "-.D", ":v")[number % 4], ms=3.5, lw=1.3, label=row["id"],
+        dosages = [dosage for dosage in range(3) if not counted or row[f"n_{dosage}"] > 0]
+        heights = [row[f"effect_{dosage}"] for dosage in dosages]
+        steps.plot(dosages, heights, ("-o", "--s", "-.D", ":v")[number % 4], ms=3.5, lw=1.3, label=row["id"],
                    color=["#0072B2", "#E69F00", "#009E73", "#CC79A7"][number // 2 % 4])  # fmt: skip
     steps.set_xticks([0, 1, 2])
     steps.legend(fontsize=SMALL - 1, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return picture
+
+
+def _dominance(axes: Any, additive: FloatArray, dominance: FloatArray) -> None:
+    tidy(axes, x="additive effect", y="dominance effect")
+    axes.axhline(0.0, color=INK, lw=0.8)
+    many = len(additive) > MANY_POINTS
+    axes.scatter(additive, dominance, s=4 if many else 12, color=NETWORK, alpha=0.5, linewidths=0, rasterized=many)
+    end = 1.1 * max(float(np.nanmax(np.abs(additive))), 1e-12)
+    axes.set_xlim(-end, end)
+    tall = max(float(np.nanmax(np.abs(dominance))) * 1.1, 0.25 * end)
+    axes.set_ylim(-tall, tall)
 
 
 @FIGURES.add("surrogate")

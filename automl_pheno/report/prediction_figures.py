@@ -10,6 +10,7 @@ import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.metrics import METRICS
+from automl_pheno.report.facts import Calibration, calibration_of
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import RunFiles
 from automl_pheno.report.style import BASELINE, INK, MANY_POINTS, QUIET, SETS, TEST, TEXT, WIDE, legend_above, tidy
@@ -23,32 +24,46 @@ def _predicted_observed(run: RunFiles) -> Picture | None:
     names = run.tested()
     if run.predictions is None or not names:
         return None
-    return predicted_observed_picture(run.predictions, names, run.trait)
+    lines = {name: line for name in names if (line := calibration_of(run.final, run.predictions, name)) is not None}
+    return predicted_observed_picture(run.predictions, names, run.trait, lines)
 
 
-def predicted_observed_picture(predictions: pd.DataFrame, names: Sequence[str], trait: str) -> Picture:
-    """Return predicted against observed test samples, one panel for each of `names`.
+def predicted_observed_picture(
+    predictions: pd.DataFrame, names: Sequence[str], trait: str, lines: Mapping[str, Calibration] | None = None
+) -> Picture:
+    """Return observed against predicted test samples, one panel for each of `names`.
 
     Parameters
     ----------
     predictions
         Columns ``observed`` and `names`, phenotype units.
+    lines
+        The line of observed on predicted, by name, where there is one.
     """
-    how = "One point a test sample, none of which was used to learn or to choose. On the line a prediction is exact; "
-    how += "a flatter cloud is shrunk towards the mean, as all good predictions of a noisy trait are."
-    picture = new_picture("Predicted against observed, test set", how, height=3.0 if len(names) > 1 else 4.4)
+    how = "One point a test sample, none of which was used to learn or to choose. On the black line a prediction is "
+    how += "exact; predictions of a noisy trait spread less than what is observed. "
+    if lines:
+        how += "Dashed: the line of observed on predicted; where it is steeper than the black one predictions lie too "
+        how += "close together, where it is flatter too far apart."
+    picture = new_picture("Observed against predicted, test set", how.strip(), height=3.2 if len(names) > 1 else 4.4)
     panels = np.atleast_1d(picture.figure.subplots(1, len(names), sharex=True, sharey=True))
-    observed = predictions["observed"].to_numpy(dtype=np.float64)
     every = predictions[["observed", *names]].to_numpy(dtype=np.float64)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     margin = 0.04 * max(high - low, 1e-9)
     for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
-        predicted = predictions[name].to_numpy(dtype=np.float64)
-        tidy(axes, x=f"observed {trait}", y=f"predicted {trait}" if number == 0 else "")
+        both = predictions[["observed", name]].dropna().to_numpy(dtype=np.float64)
+        observed, predicted = both[:, 0], both[:, 1]
+        tidy(axes, x=f"predicted {trait}", y=f"observed {trait}" if number == 0 else "")
         axes.plot([low, high], [low, high], color=INK, lw=1)
-        _cloud(axes, observed, predicted)
+        _cloud(axes, predicted, observed)
         r, r2 = (METRICS[m].function(observed, predicted) for m in ("pearson_r", "r2"))
-        axes.set_title(f"{name} (n = {len(observed):,})\nr = {r:.3f}, R² = {r2:.3f}", fontsize=TEXT)
+        words = f"{name} (n = {len(observed):,})\nr = {r:.3f}, R² = {r2:.3f}"
+        line = (lines or {}).get(name)
+        if line is not None:
+            ends = np.array([predicted.min(), predicted.max()])
+            axes.plot(ends, line.intercept + line.slope * ends, color=BASELINE, lw=1.6, ls="--")
+            words += f", slope {line.slope:.2f}"
+        axes.set_title(words, fontsize=TEXT)
         axes.set_xlim(low - margin, high + margin)
         axes.set_ylim(low - margin, high + margin)
         axes.set_aspect("equal")
@@ -69,20 +84,8 @@ def _residuals(run: RunFiles) -> Picture | None:
     table = run.predictions[["observed", names[0]]].dropna()
     if len(table) < 3 or float(table["observed"].std()) == 0.0:
         return None
-    return residual_picture(
-        table["observed"].to_numpy(dtype=np.float64), table[names[0]].to_numpy(dtype=np.float64), names[0], run.trait
-    )
-
-
-def calibration_slope(observed: FloatArray, predicted: FloatArray) -> float | None:
-    """Return the slope of the regression of observed on predicted; None for a constant prediction.
-
-    1 where a difference between two predictions is as large as one may expect between the samples.
-    """
-    spread = float(np.var(predicted))
-    if spread <= 1e-12 * max(float(np.var(observed)), 1e-300):
-        return None
-    return float(np.mean((predicted - predicted.mean()) * (observed - observed.mean())) / spread)
+    observed, predicted = (table[name].to_numpy(dtype=np.float64) for name in ("observed", names[0]))
+    return residual_picture(observed, predicted, names[0], run.trait)
 
 
 def residual_picture(observed: FloatArray, predicted: FloatArray, name: str, trait: str) -> Picture:
@@ -90,19 +93,15 @@ def residual_picture(observed: FloatArray, predicted: FloatArray, name: str, tra
     from scipy.stats import norm
 
     residual = observed - predicted
-    slope = calibration_slope(observed, predicted)
-    how = f"Residual = observed - predicted. Left: the line (means of {_BINS} equal groups) should follow 0; where it "
-    how += "rises or falls predictions are off for such samples, and a fan says that some are harder. Middle and "
-    how += "right: on the normal curve and on the line residuals are normal; ends off the line are outliers."
-    if slope is not None:
-        how += f" Observed rises by {slope:.2f} for each 1 predicted (1 is calibrated; less: predictions too far "
-        how += "apart)."
+    groups = [part for part in np.array_split(np.argsort(predicted, kind="stable"), _BINS) if len(part)]
+    how = f"Residual = observed - predicted. Left: the line (means of {len(groups)} equal groups) should follow 0; "
+    how += "where it rises or falls predictions are off for such samples, and a fan says that some are harder. Middle "
+    how += "and right: on the normal curve and on the line residuals are normal; ends off the line are outliers."
     picture = new_picture(f"Residuals of {name}, test set", how, width=WIDE, height=3.0)
     fit, shape, quantiles = picture.figure.subplots(1, 3)
     tidy(fit, x=f"predicted {trait}", y="residual")
     fit.axhline(0.0, color=INK, lw=1)
     _cloud(fit, predicted, residual)
-    groups = [part for part in np.array_split(np.argsort(predicted, kind="stable"), _BINS) if len(part)]
     fit.plot([predicted[g].mean() for g in groups], [residual[g].mean() for g in groups], "o-", color=BASELINE, ms=4,
              lw=1.6)  # fmt: skip
     tidy(shape, x="residual", y="density")

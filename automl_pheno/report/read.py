@@ -28,6 +28,7 @@ from automl_pheno.study.run_folder import (
     TEST_PREDICTIONS,
     TRIALS,
 )
+from automl_pheno.study.verdict import comparison_warning, finalist_warnings, weakness_warning
 
 EXPLAIN = "explain"
 _MANIFEST = "manifest.json"
@@ -67,11 +68,6 @@ class ExplanationFiles:
         """In which contributions are."""
         known = str(self.manifest.get("units", "phenotype"))
         return "phenotype units" if known == "phenotype" else f"{known}s"
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What must be read with every contribution."""
-        return tuple(str(warning) for warning in self.manifest.get("warnings") or ())
 
     @property
     def importance(self) -> pd.DataFrame:
@@ -154,6 +150,35 @@ class RunFiles:
             return str(self.final["winner"]["name"])
         complete = self.leaderboard[self.leaderboard["state"] == "complete"]
         return str(complete["name"].iloc[0]) if len(complete) else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read with every contribution, made anew from the run's numbers."""
+        if self.final is None:
+            return self.warnings_of_its_own
+        compared = comparison_warning(self.final, self.final["winner"])
+        return tuple(filter(None, (compared, *self.warnings_of_its_own)))
+
+    @property
+    def warnings_of_its_own(self) -> tuple[str, ...]:
+        """The same without that on the comparison of networks and baselines, with which a report begins.
+
+        The explanation keeps the sentences of its day; one that repeats ``final.json`` is left out.
+        """
+        if self.explanation is None:
+            return ()
+        kept = tuple(str(warning) for warning in self.explanation.manifest.get("warnings") or ())
+        if self.final is None:
+            return kept
+        weak = weakness_warning(self.final["winner"])
+        repeated = (*finalist_warnings(self.final, self.final["winner"]), *self._stored_verdict)
+        own = tuple(warning for warning in kept if not warning.startswith(repeated or ("\0",)))
+        return (weak, *own) if weak else own
+
+    @property
+    def _stored_verdict(self) -> tuple[str, ...]:
+        stored = str(((self.final or {}).get("comparison") or {}).get("sentence") or "")
+        return (stored,) if stored else ()
 
     @property
     def networks(self) -> list[TrialRecord]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automl_pheno.files import write_text
-from automl_pheno.report import explain_sections, html, run_sections
+from automl_pheno.report import explain_sections, html, run_sections, sentences
 from automl_pheno.report.html import Markup
 from automl_pheno.report.read import RunFiles, read_run
 from automl_pheno.report.run_sections import REPORT
@@ -91,8 +91,9 @@ def report_page(run: RunFiles, drawn: Drawn, split: Mapping[str, Markup]) -> str
             if name in drawn.failed
         ]
         before, after = _words(section.name, run, split)
+        title = sentences.learning_title(run) if section.name == "training" else section.title
         body = html.section(
-            section.title,
+            title,
             *before,
             html.figures(found) if found else "",
             html.bullets(missing) if missing else "",
@@ -101,7 +102,7 @@ def report_page(run: RunFiles, drawn: Drawn, split: Mapping[str, Markup]) -> str
         )
         if body:
             sections.append(body)
-            places.append((section.name, section.title))
+            places.append((section.name, title))
     return html.page(
         f"What predicts {run.trait}", run_sections.opening(run), html.contents(places), *sections, sorting=True
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from automl_pheno.report import html, sentences, split_sections
+from automl_pheno.report import driver_sentences, html, sentences, split_sections
+from automl_pheno.report.facts import metric_label, outcome_of
 from automl_pheno.report.html import Markup, Tone
-from automl_pheno.report.prediction_figures import calibration_slope
 from automl_pheno.report.read import RunFiles
-from automl_pheno.report.sentences import number
-from automl_pheno.report.summary import files_of, tried
+from automl_pheno.report.sentences import number, with_interval
+from automl_pheno.report.summary import files_of
 from automl_pheno.study.choice import choice_sentence
 
 Cell = tuple[object, object]
@@ -25,7 +25,7 @@ def opening(run: RunFiles) -> Markup:
     paragraphs = sentences.answer(run)
     if run.card is not None:
         paragraphs.append(" ".join(sentences.split(run.card)))
-    why, *what = [*sentences.drivers(run)] or [""]
+    why, *what = [*driver_sentences.drivers(run)] or [""]
     body = html.join(html.tag("p", html.inline(line)) for line in (*paragraphs, why) if line)
     body = html.join([body, html.bullets(html.inline(line) for line in what) if what else ""])
     tone = _tone(run)
@@ -35,37 +35,50 @@ def opening(run: RunFiles) -> Markup:
 
 
 def _tone(run: RunFiles) -> Tone:
-    comparison = (run.final or {}).get("comparison")
     if run.winner is None:
         return "bad"
-    if comparison is None:
+    outcome = outcome_of(run)
+    if outcome is None or outcome.comparison is None:
         return "quiet"
-    return "good" if sentences.is_better(comparison) else "watch"
+    return "good" if outcome.verdict == "better" and outcome.stands_alone else "watch"
 
 
 def leaderboard(run: RunFiles) -> Iterator[Markup]:
     """Yield the leaderboard: what decides, and folded, with all metrics and parameters."""
     table, name, label = run.leaderboard, run.metric.name, run.metric.label
-    tested = f"test_{name}" in table and bool(table[f"test_{name}"].notna().any())
-    header = ["rank", "name", "kind", "state", f"validation {label}", "± sd"]
-    header += [f"test {label}", "95 % interval"] if tested else []
-    header += ["weights", "epochs", "seconds"]
-    rows = []
-    for row in table.to_dict("records"):
-        cells = [_whole(row["rank"]), _text(row["name"]), _text(row["kind"]), _text(row["state"])]
-        cells += [_score(row[f"val_{name}"]), _score(row["val_sd"])]
-        if tested:
-            low, high = row["test_low"], row["test_high"]
-            interval = f"{number(low)} to {number(high)}" if pd.notna(low) else ""
-            cells += [_score(row[f"test_{name}"]), (interval, low if pd.notna(low) else None)]
-        rows.append([*cells, _whole(row["weights"]), _whole(row["epochs"]), _seconds(row["seconds"])])
-    numeric = {0, *range(4, len(header))} - ({7} if tested else set())
+    columns: dict[str, tuple[str, Callable[[Mapping[str, Any]], Cell]]] = {
+        "rank": ("rank", lambda row: _whole(row["rank"])),
+        "name": ("name", lambda row: _text(row["name"])),
+        "kind": ("kind", lambda row: _text(row["kind"])),
+        "state": ("state", lambda row: _text(row["state"])),
+        f"val_{name}": (f"validation {label}", lambda row: _score(row[f"val_{name}"])),
+        "val_sd": ("± sd", lambda row: _score(row["val_sd"])),
+        f"test_{name}": (f"test {label} (95 %)", lambda row: _interval(row, f"test_{name}", "test")),
+        "test_slope": ("slope (95 %)", lambda row: _interval(row, "test_slope", "test_slope")),
+        "test_intercept": ("intercept (95 %)", lambda row: _interval(row, "test_intercept", "test_intercept")),
+        "weights": ("weights", lambda row: _whole(row["weights"])),
+        "epochs": ("epochs", lambda row: _whole(row["epochs"] if row["kind"] == "network" else None)),
+        "seconds": ("seconds", lambda row: _seconds(row["seconds"])),
+    }
+    always = {"rank", "name", "kind", "state", f"val_{name}"}
+    shown = [key for key in columns if key in always or (key in table and bool(table[key].notna().any()))]
+    rows = [[columns[key][1](row) for key in shown] for row in table.to_dict("records")]
+    numeric = {i for i, key in enumerate(shown) if key not in ("name", "kind", "state")}
     caption = "Networks and baselines, best first"
-    yield html.tag("p", html.inline(f"{tried(run)} Choose a heading to sort by it; the test decided nothing."))
+    yield html.tag(
+        "p", html.inline(f"{sentences.tried(run)} Choose a heading to sort by it; the test decided nothing.")
+    )
     if choice := (run.final or {}).get("choice"):
         yield html.tag("p", choice_sentence(choice, name))
-    yield html.sortable(header, rows, numeric=numeric, caption=caption)
+    if "test_slope" in shown:
+        line = "Slope and intercept: of observed on predicted test samples; 1 and 0 where the scale is right."
+        yield html.tag("p", line)
+    yield html.sortable([columns[key][0] for key in shown], rows, numeric=numeric, caption=caption)
     yield from _all_columns(run)
+
+
+def _interval(row: Mapping[str, Any], name: str, bounds: str) -> Cell:
+    return with_interval(row, name, bounds), None if pd.isna(row[name]) else float(row[name])
 
 
 def _all_columns(run: RunFiles) -> Iterator[Markup]:
@@ -120,24 +133,10 @@ def prediction(run: RunFiles) -> Iterator[Markup]:
         return
     metrics = [name for name in tested[0]["test"] if any(one["test"].get(name) is not None for one in tested)]
     rows = [[_text(one["name"]), _text(one["kind"]), *(_score(one["test"].get(m)) for m in metrics)] for one in tested]
-    header = ["finalist", "kind", *(m.replace("_", " ") for m in metrics)]
+    header = ["finalist", "kind", *(metric_label(m) for m in metrics)]
     yield html.sortable(header, rows, numeric=range(2, len(header)), caption="Finalists on the test set")
-    name = str(run.final["winner"]["name"])
-    if run.predictions is None or name not in run.predictions:
-        return
-    both = run.predictions[["observed", name]].dropna()
-    slope = calibration_slope(both["observed"].to_numpy(dtype=float), both[name].to_numpy(dtype=float))
-    if slope is not None:
-        spread = float((both["observed"] - both[name]).std())
-        yield html.tag(
-            "p",
-            f"Half of the predictions of {name} are within {_half(both, name):.3g} of what was observed (sd of "
-            f"residuals {spread:.3g}); observed values rise by {slope:.2f} for each 1 that predictions rise.",
-        )
-
-
-def _half(both: pd.DataFrame, name: str) -> float:
-    return float((both["observed"] - both[name]).abs().median())
+    for sentence in sentences.errors(run, str(run.final["winner"]["name"])):
+        yield html.tag("p", sentence)
 
 
 def split_card(run: RunFiles, pictures: Mapping[str, Markup]) -> Iterator[Markup]:
@@ -158,23 +157,8 @@ def split_card(run: RunFiles, pictures: Mapping[str, Markup]) -> Iterator[Markup
 
 
 def search(run: RunFiles) -> Iterator[Markup]:
-    """Yield what the search did and which parameters mattered."""
-    table = run.parameters
-    complete = sum(record.state == "complete" for record in run.networks)
-    if table is None or table.empty:
-        if run.networks:
-            yield html.tag(
-                "p",
-                f"With {complete} complete network{'' if complete == 1 else 's'} it cannot be told which parameters "
-                "mattered: that takes at least 8.",
-            )
-        return
-    sure = [row["path"] for row in table.to_dict("records") if row["importance"] > row.get("chance", 0.0)]
-    named = html.join((html.tag("code", name) for name in sure[:6]), ", ")
-    if sure:
-        yield html.tag("p", Markup(f"Parameters that mattered beyond what shuffled scores give: {named}."))
-    else:
-        yield html.tag("p", f"With {complete} trials no parameter stands out from what shuffled scores give.")
+    """Yield which parameters mattered."""
+    yield from (html.tag("p", html.inline(sentence)) for sentence in sentences.mattered(run))
 
 
 def provenance(run: RunFiles) -> Iterator[Markup]:

@@ -59,8 +59,8 @@ def leaderboard_picture(table: pd.DataFrame, metric: Metric) -> Picture:
     shown = shown.reset_index(drop=True)
     better = "right" if metric.higher_is_better else "left"
     tested = f"test_{metric.name}" in shown and bool(shown[f"test_{metric.name}"].notna().any())
-    how = f"Further to the {better} is better. Open circle: validation, by which the winner is chosen; its line is ± 1 "
-    how += "sd over folds where there are folds. "
+    how = f"Further to the {better} is better. Open circle: validation, by which the winner is chosen"
+    how += "; its line is ± 1 sd over folds. " if bool(shown["val_sd"].notna().any()) else ". "
     how += "Diamond: sealed test set with its 95 % bootstrap interval." if tested else "The test set is still sealed."
     how += " Networks are bold."
     picture = new_picture("Networks and baselines", how, height=0.9 + 0.27 * len(shown))
@@ -114,7 +114,8 @@ def search_history_picture(records: Sequence[TrialRecord], metric: Metric, basel
     ordered = sorted((r for r in records if r.trial is not None), key=lambda record: record.trial or 0)
     better = "higher" if metric.higher_is_better else "lower"
     how = f"One mark a trial; {better} is better. The steps are the best complete trial so far: while they still "
-    how += "change at the end, a longer search may help. Pruned trials were stopped early, at the value shown."
+    how += "change at the end, a longer search may help."
+    how += " Pruned trials were stopped early, at the value shown." if any(r.state == "pruned" for r in records) else ""
     picture = new_picture("Search history", how)
     axes = tidy(picture.figure.subplots(), x="trial", y=f"validation {metric.label}")
     complete = [r for r in ordered if r.state == "complete" and r.value is not None]
@@ -164,7 +165,12 @@ def _clip(axes: Any, values: list[float], baseline: float | None, metric: Metric
 @FIGURES.add("learning_curve")
 def _learning_curve(run: RunFiles) -> Picture | None:
     record = run.trained()
-    return None if record is None else learning_curve_picture(record.curve, record.name, record.best_epoch)
+    return None if record is None else record_curve_picture(record)
+
+
+def record_curve_picture(record: TrialRecord) -> Picture:
+    """Return the learning curve of a trial; with K folds that of the first."""
+    return learning_curve_picture(record.curve, record.name, record.best_epoch, folds=max(len(record.fold_scores), 1))
 
 
 def parting_epoch(curve: Sequence[Mapping[str, float]]) -> int | None:
@@ -190,7 +196,9 @@ def _smooth(values: FloatArray) -> FloatArray:
     return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
 
 
-def learning_curve_picture(curve: Sequence[Mapping[str, float]], name: str, best_epoch: int | None) -> Picture:
+def learning_curve_picture(
+    curve: Sequence[Mapping[str, float]], name: str, best_epoch: int | None, *, folds: int = 1
+) -> Picture:
     """Return training and validation loss by epoch, and the validation metric where it was kept.
 
     Parameters
@@ -198,20 +206,15 @@ def learning_curve_picture(curve: Sequence[Mapping[str, float]], name: str, best
     curve
         One mapping an epoch with ``loss``, ``val_loss``, ``val_<metric>``.
     best_epoch
-        Counting from 1; the epoch whose weights were kept.
+        Counting from 1; the epoch whose weights were kept, or with several folds the median of theirs.
+    folds
+        Of the search; the curve is that of the first.
     """
     parted = parting_epoch(curve)
-    how = "Loss of training and validation samples after each epoch. "
-    if parted is None:
-        how += "They do not part: to the end, what lowers one lowers the other. "
-    else:
-        how += f"Grey: from epoch {parted} on the two part. There the validation loss (mean of {SMOOTHED} epochs) is "
-        how += "within 1 % of its lowest while the training loss still falls: what is learnt later does not carry "
-        how += "over. "
-    how += "Dotted: the epoch whose weights were kept." if best_epoch else ""
     metric = next((m for m in METRICS.values() if any(f"val_{m.name}" in epoch for epoch in curve)), None)
     height = 2.8 if metric is None else 4.2
-    picture = new_picture(f"Learning curve of {name}", how.strip(), height=height)
+    how = learning_caption(parted, best_epoch, folds=folds)
+    picture = new_picture(f"Learning curve of {name}", how, height=height)
     all_axes = np.atleast_1d(picture.figure.subplots(1 if metric is None else 2, 1, sharex=True))
     axes = tidy(all_axes[0], x="epoch" if metric is None else "", y="loss (trait in sd)")
     for key, colour, style, label in (("loss", TRAIN, "-", "training"), ("val_loss", VALIDATION, "--", "validation")):
@@ -230,6 +233,23 @@ def learning_curve_picture(curve: Sequence[Mapping[str, float]], name: str, best
             axes.axvline(best_epoch, color=INK, ls=":", lw=1.2)
         axes.xaxis.get_major_locator().set_params(integer=True)
     return picture
+
+
+def learning_caption(parted: int | None, best_epoch: int | None, *, folds: int = 1) -> str:
+    """Return how to read a learning curve whose losses part at an epoch, see `parting_epoch`."""
+    how = "Loss of training and validation samples after each epoch"
+    how += f", in the first of {folds} folds. " if folds > 1 else ". "
+    if parted is not None:
+        how += f"Grey: from epoch {parted} on the two part. There the validation loss (mean of {SMOOTHED} epochs) is "
+        how += "within 1 % of its lowest while the training loss still falls: little of what is learnt later carries "
+        how += "over. "
+    else:
+        how += "No epoch stands out from which on training gains and validation does not. "
+    if best_epoch and folds > 1:
+        how += f"Dotted: epoch {best_epoch}, the median of the epochs whose weights were kept in the folds."
+    elif best_epoch:
+        how += f"Dotted: epoch {best_epoch}, whose weights were kept."
+    return how.strip()
 
 
 def _series(curve: Sequence[Mapping[str, float]], key: str) -> FloatArray:
@@ -319,7 +339,8 @@ def _places(axes: Any, values: Sequence[Any], *, log: bool) -> FloatArray:
                 axes.set_xticks([], minor=True)
         return found
     words = sorted(set(present), key=lambda v: (isinstance(v, str), v))
-    names = [str(word) for word in words] + (["unused"] if len(present) < len(values) else [])
+    names = [f"{word:.3g}" if isinstance(word, float) else str(word) for word in words]
+    names += ["unused"] if len(present) < len(values) else []
     axes.set_xticks(range(len(names)), names, fontsize=SMALL if len(names) < 6 else SMALL - 1.5)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.xaxis.label.set_fontsize(TEXT)

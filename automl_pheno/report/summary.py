@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from automl_pheno.files import write_text
-from automl_pheno.report import sentences
+from automl_pheno.report import driver_sentences, sentences
 from automl_pheno.report.read import RunFiles, read_run
-from automl_pheno.report.sentences import number
+from automl_pheno.report.sentences import number, tried, with_interval
 
 SUMMARY = "summary.md"
 ROWS = 12
@@ -37,7 +37,7 @@ def summary_lines(run: RunFiles) -> Iterator[str]:
         yield from ("", paragraph)
     if run.card is not None:
         yield from ("", " ".join(sentences.split(run.card)))
-    if drivers := list(sentences.drivers(run)):
+    if drivers := list(driver_sentences.drivers(run)):
         yield from ("", drivers[0], "", *(f"- {line}" for line in drivers[1:]))
     for title, lines in (
         ("What not to conclude", list(sentences.cautions(run))),
@@ -53,32 +53,28 @@ def summary_lines(run: RunFiles) -> Iterator[str]:
 
 def _leaderboard(run: RunFiles) -> Iterator[str]:
     name = run.metric.name
-    test = run.leaderboard.get(f"test_{name}", pd.Series(dtype=float))
-    tested = bool(test.notna().any())
-    head = ["rank", "name", "kind", f"validation {run.metric.label}"]
-    head += [f"test {run.metric.label}", "95 % interval"] if tested else []
-    yield f"| {' | '.join([*head, 'weights', 'seconds'])} |"
-    yield f"|{'---|' * (len(head) + 2)}"
     complete = run.leaderboard[run.leaderboard["state"] == "complete"]
     chosen = complete.index.isin(complete.index[:ROWS]) | (complete["kind"] == "baseline")
-    for _, row in complete[chosen].iterrows():
+    table = complete[chosen]
+    tested, sloped = (_known(table, column) for column in (f"test_{name}", "test_slope"))
+    head = ["rank", "name", "kind", f"validation {run.metric.label}"]
+    head += [f"test {run.metric.label} (95 %)"] if tested else []
+    head += ["slope (95 %)", "intercept (95 %)"] if sloped else []
+    yield f"| {' | '.join([*head, 'weights', 'seconds'])} |"
+    yield f"|{'---|' * (len(head) + 2)}"
+    for row in table.to_dict("records"):
         spread = f" ± {number(row['val_sd'])}" if pd.notna(row["val_sd"]) else ""
         cells = [str(int(row["rank"])), str(row["name"]), str(row["kind"]), f"{number(row[f'val_{name}'])}{spread}"]
-        if tested:
-            known = pd.notna(row[f"test_{name}"])
-            cells += [number(row[f"test_{name}"]) if known else ""]
-            cells += [f"{number(row['test_low'])} to {number(row['test_high'])}" if known else ""]
+        cells += [with_interval(row, f"test_{name}", "test")] if tested else []
+        cells += [with_interval(row, f"test_{one}", f"test_{one}") for one in ("slope", "intercept")] if sloped else []
         weights = f"{int(row['weights']):,}" if pd.notna(row["weights"]) else ""
         seconds = f"{row['seconds']:.1f}" if pd.notna(row["seconds"]) else ""
         yield f"| {' | '.join([*cells, weights, seconds])} |"
     yield from ("", tried(run))
 
 
-def tried(run: RunFiles) -> str:
-    """Return how many networks were tried, by state."""
-    states = run.leaderboard.loc[run.leaderboard["kind"] == "network", "state"].value_counts()
-    counts = ", ".join(f"{count:,} {state}" for state, count in states.items())
-    return f"Networks tried: {counts or 'none'}. All of them are in `leaderboard.csv`."
+def _known(table: pd.DataFrame, column: str) -> bool:
+    return column in table and bool(table[column].notna().any())
 
 
 _FILES = {

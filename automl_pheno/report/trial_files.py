@@ -11,9 +11,10 @@ import pandas as pd
 import yaml
 
 from automl_pheno.errors import StudyError
+from automl_pheno.report.facts import calibration_of
 from automl_pheno.report.picture import LITERAL, Picture, render
 from automl_pheno.report.prediction_figures import predicted_observed_picture
-from automl_pheno.report.search_figures import learning_curve_picture
+from automl_pheno.report.search_figures import record_curve_picture
 from automl_pheno.study.dashboard.artifacts import ARTIFACTS, Artifact
 from automl_pheno.study.records import TrialRecord
 from automl_pheno.study.run_folder import FINAL, TEST_PREDICTIONS
@@ -23,7 +24,7 @@ _drawing = threading.Lock()  # Matplotlib draws one picture at a time
 
 def draw_learning_curve(run: Path, record: TrialRecord) -> bytes:  # noqa: ARG001 - one signature for all
     """Return the learning curve of a trial as PNG."""
-    return _png(lambda: learning_curve_picture(record.curve, record.name, record.best_epoch))
+    return _png(lambda: record_curve_picture(record))
 
 
 def draw_predictions(run: Path, record: TrialRecord) -> bytes:
@@ -40,8 +41,10 @@ def draw_predictions(run: Path, record: TrialRecord) -> bytes:
     if record.name not in table:
         msg = f"{run / TEST_PREDICTIONS}: holds no predictions of {record.name}"
         raise StudyError(msg)
-    trait = str(json.loads((run / FINAL).read_text())["trait"])
-    return _png(lambda: predicted_observed_picture(table, [record.name], trait))
+    final = json.loads((run / FINAL).read_text())
+    line = calibration_of(final, table, record.name)
+    lines = {} if line is None else {record.name: line}
+    return _png(lambda: predicted_observed_picture(table, [record.name], str(final["trait"]), lines))
 
 
 def write_configuration(run: Path, record: TrialRecord) -> bytes:  # noqa: ARG001 - one signature for all

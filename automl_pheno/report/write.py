@@ -84,9 +84,9 @@ def draw_figures(files: RunFiles) -> Drawn:
 
 def _warned(files: RunFiles, name: str, picture: Picture) -> Picture:
     """Let a picture of contributions carry what must be read with them, since files leave their page."""
-    if name in _OF_RUN or files.explanation is None or not files.explanation.warnings:
+    if name in _OF_RUN or files.explanation is None or not files.warnings:
         return picture
-    return replace(picture, warning=" ".join(files.explanation.warnings))
+    return replace(picture, warning=" ".join(files.warnings))
 
 
 def write_picture(folder: Path, name: str, picture: Picture) -> tuple[bytes, list[Path]]:

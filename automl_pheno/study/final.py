@@ -45,8 +45,6 @@ from automl_pheno.study.ties import HeldOut
 
 FEWEST_TESTED = 3
 """With fewer test samples a correlation says nothing, and no score is given."""
-WEAK = 0.3
-"""Below this Pearson r on the test set an explanation is of little worth."""
 _LOOK_AGAIN = 1.0  # seconds between two looks at what other supervisors do
 
 

@@ -11,6 +11,8 @@ from automl_pheno.metrics import METRICS
 
 Verdict = Literal["better", "worse", "unclear"]
 
+WEAK = 0.3
+"""Below this Pearson r on the test set an explanation is of little worth."""
 JUDGED = ("pearson_r", "rmse")
 """Metrics that must agree, beside the one of the study: the order of the samples, and the scale."""
 _WORDS: Mapping[Verdict, str] = {
@@ -66,6 +68,29 @@ def comparison_sentence(comparison: Mapping[str, Any]) -> str:
         parts = [f"{_IN_ONE_MEASURE[measure.verdict]} in {_told(measure)}" for measure in measures]
         return f"{head}, as the measures disagree: {', '.join(parts)}."
     return f"{head}: difference in {', in '.join(_told(measure) for measure in measures)}."
+
+
+def finalist_warnings(final: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what must be read with an explanation of one finalist of ``final.json``."""
+    said = (comparison_warning(final, entry), weakness_warning(entry))
+    return tuple(warning for warning in said if warning)
+
+
+def comparison_warning(final: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Return that a network is not shown to beat the baseline; "" for a baseline, and where it does."""
+    comparison = final.get("comparison")
+    if entry["kind"] != "network" or comparison is None or verdict_of(comparison) == "better":
+        return ""
+    so_what = "What a network uses that does not beat the baseline may not be what matters."
+    return f"{comparison_sentence(comparison)} {so_what}"
+
+
+def weakness_warning(entry: Mapping[str, Any]) -> str:
+    """Return that a finalist predicts weakly on the test set; "" where it does not, or was not tested."""
+    r = _number((entry.get("test") or {}).get("pearson_r"))
+    if r is None or r >= WEAK:
+        return ""
+    return f"{entry['name']} predicts weakly (test r = {r:.3f}): what it uses may be chance."
 
 
 def _measures(comparison: Mapping[str, Any]) -> Iterator[_Measure]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.explain.motifs.windows import BoolArray
@@ -14,6 +17,8 @@ NEAR = 5
 DRAWS = 999
 SIGNIFICANT = 0.01
 LEAST_RATIO = 1.5
+Anchor = Literal["first", "last"]
+"""From which base of the sequence a place is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +70,9 @@ class Whereabouts:
         Of the middles, bp; the range holds the middle half of the places.
     mode_place, mode_from_end
         Where the motif contributes most within 5 bp: median of the middles there.
+    anchor
+        From which base the mode was found: the last one, but in sequences of unlike lengths the one from which the
+        places gather more. Only the mode that is counted from there is one place in all sequences.
     share_near_mode
         Share of the motif's contribution, over all its places, that lies within 5 bp of the mode.
     share_by_chance
@@ -81,6 +89,7 @@ class Whereabouts:
     place_iqr: float
     mode_place: float
     mode_from_end: float
+    anchor: Anchor
     share_near_mode: float
     share_by_chance: float
     p: float
@@ -102,8 +111,7 @@ def whereabouts(places: Places, rng: np.random.Generator) -> Whereabouts:
     even_lengths = bool((places.length == places.length[0]).all())
     views = [middle] if even_lengths else [middle, places.from_end]
     longest = int(places.length.max())
-    weights = np.abs(places.contribution)
-    weights = weights / weights.sum() if weights.any() else np.full(len(places), 1.0 / len(places))
+    weights = _weights(places.contribution)
     counted = [_gathered(view[None], weights, longest) for view in views]
     chosen = int(np.argmax([share[0] for share, _ in counted]))
     # a draw may choose its better end too, or lengths would make a motif positional
@@ -122,11 +130,59 @@ def whereabouts(places: Places, rng: np.random.Generator) -> Whereabouts:
         place_iqr=float(high - low),
         mode_place=float(np.median(middle[near])),
         mode_from_end=float(np.median(places.from_end[near])),
+        anchor="first" if chosen == 0 and not even_lengths else "last",
         share_near_mode=share,
         share_by_chance=float(chance.mean()),
         p=p,
         positional=p <= SIGNIFICANT and share >= LEAST_RATIO * float(chance.mean()),
     )
+
+
+def _weights(contribution: FloatArray) -> FloatArray:
+    size = np.abs(contribution)
+    return np.asarray(size / size.sum() if size.any() else np.full(len(size), 1.0 / len(size)))
+
+
+def fullest_bin(distance: FloatArray, contribution: FloatArray, length: int) -> tuple[int, int]:
+    """Return the first and the last of the 11 neighbouring bases in which a motif contributes most.
+
+    Of bars of that width, one of which stands there, none is higher: what is written of the mode is what is seen.
+
+    Parameters
+    ----------
+    distance
+        Middles of the places from a base of the sequence, bp, shape (n,).
+    contribution
+        Of the places, shape (n,).
+    length
+        Of the longest sequence.
+    """
+    mode = int(_gathered(distance[None], _weights(contribution), length)[1][0])
+    return mode - NEAR, mode + NEAR
+
+
+def place_of(row: Mapping[str, Any]) -> tuple[float, Anchor] | None:
+    """Return how far from which base of the sequence a motif of ``motifs.csv`` gathers; None where it is not bound.
+
+    An older table counts from the last base, and one older still knows the median distance only.
+    """
+    if str(row.get("positional")) != "True":
+        return None
+    if row.get("anchor") == "first":
+        return float(row["mode_place"]), "first"
+    known = row.get("mode_from_end")
+    return float(row["median_from_end"] if known is None or pd.isna(known) else known), "last"
+
+
+def place_words(row: Mapping[str, Any]) -> str:
+    """Return in words where a motif of ``motifs.csv`` gathers; "" where it is bound to no place."""
+    place = place_of(row)
+    if place is None:
+        return ""
+    distance, anchor = place
+    if anchor == "first":
+        return f"at base {distance:.0f}"
+    return f"{distance:.0f} bp before the last base"
 
 
 def _gathered(middles: FloatArray, weights: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:

@@ -240,6 +240,7 @@ def motif_table(found: Sequence[FoundMotif]) -> pd.DataFrame:
             "n_sequences": np.array([motif.n_sequences for motif in found], dtype=np.int64),
             "source": [motif.source for motif in found],
             "positional": np.array([motif.whereabouts.positional for motif in found], dtype=bool),
+            "anchor": [motif.whereabouts.anchor for motif in found],
         }
     )
     for name in ("forward_share", "mean_contribution", "chance_share"):
@@ -256,7 +257,10 @@ def motif_table(found: Sequence[FoundMotif]) -> pd.DataFrame:
 
 
 def places_table(found: Sequence[FoundMotif], attribution: Attribution) -> pd.DataFrame:
-    """Return one row a place: ``motif, id, start, end, strand, contribution``; 1-based, both ends inside."""
+    """Return one row a place: ``motif, id, start, end, strand, contribution, from_end``.
+
+    ``start`` and ``end`` are 1-based, both inside; ``from_end`` as in `Places`.
+    """
     parts = [
         pd.DataFrame(
             {
@@ -266,11 +270,12 @@ def places_table(found: Sequence[FoundMotif], attribution: Attribution) -> pd.Da
                 "end": motif.places.end,
                 "strand": np.where(motif.places.forward, "+", "-"),
                 "contribution": motif.places.contribution,
+                "from_end": motif.places.from_end,
             }
         )
         for number, motif in enumerate(found, start=1)
     ]
-    columns = ["motif", "id", "start", "end", "strand", "contribution"]
+    columns = ["motif", "id", "start", "end", "strand", "contribution", "from_end"]
     table: pd.DataFrame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return table
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,12 @@ from automl_pheno.predictors.protocol import Predictor
 
 STEP = "changing single variants"
 BLOCK_CELLS = 8_000_000
+FEWEST_HETEROZYGOUS, LEAST_HETEROZYGOUS = 10, 0.05
+"""Heterozygous training individuals, and their share of the calls, from which on a predictor can know dominance."""
+FEWEST_HOMOZYGOUS = 5
+"""Training individuals of either homozygote: between two that were hardly seen there is no middle."""
+INBRED = 0.25
+"""Up to this share of the heterozygotes expected at random mating (two selfings leave as many) lines are inbred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,7 +162,7 @@ class DosageEffects:
         One row a variant that was changed: ``id, chromosome, position``; ``effect_0, effect_1, effect_2``, the mean
         over samples of f(with that dosage) - f(genotype), phenotype units; ``additive``, half the way from 0 to 2,
         and ``dominance``, by how much 1 lies above the middle of the two (Falconer & Mackay 1996); ``effect_missing``
-        where it was asked for.
+        where it was asked for. They are of the predictor; `known_effects` leaves what training could teach it.
     how
         In words, how they were computed.
     """
@@ -204,6 +212,103 @@ def dosage_effects(
     if missing:
         table["effect_missing"] = means[:, 3]
     return DosageEffects(table=table, how=found.how)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DosageClasses:
+    """How many training individuals have which dosage.
+
+    Attributes
+    ----------
+    counts
+        Individuals nearest to dosage 0, 1 and 2 at each variant, missing calls left out, shape (3, n_variants).
+    """
+
+    counts: IntArray
+
+    @property
+    def heterozygosity(self) -> float:
+        """Mean over variants of the share of heterozygous calls; 0 where nothing is called."""
+        return float((self.counts[1] / np.maximum(self.counts.sum(axis=0), 1)).mean()) if self.counts.size else 0.0
+
+    @property
+    def expected_heterozygosity(self) -> float:
+        """The same at random mating: mean of ``2 p (1 - p)``."""
+        called = np.maximum(self.counts.sum(axis=0), 1)
+        share = (self.counts[1] + 2 * self.counts[2]) / (2 * called)
+        return float((2 * share * (1 - share)).mean()) if self.counts.size else 0.0
+
+    @property
+    def dominance_known(self) -> npt.NDArray[np.bool_]:
+        """Variants with heterozygotes enough, and both homozygotes, to know dominance, shape (n_variants,)."""
+        few = np.maximum(FEWEST_HETEROZYGOUS, LEAST_HETEROZYGOUS * self.counts.sum(axis=0))
+        return np.asarray((self.counts[1] >= few) & (self.counts[[0, 2]] >= FEWEST_HOMOZYGOUS).all(axis=0))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what they say of dominance, JSON-ready."""
+        return {
+            "heterozygosity": self.heterozygosity,
+            "expected_heterozygosity": self.expected_heterozygosity,
+            "highest_dosage": int(np.flatnonzero(self.counts.sum(axis=1)).max(initial=0)),
+            "variants": self.counts.shape[1],
+            "variants_with_dominance": int(self.dominance_known.sum()),
+        }
+
+
+def dosage_classes(dosages: npt.NDArray[Any], columns: IntArray | None = None) -> DosageClasses:
+    """Return how many individuals have which dosage, at all variants or at `columns`; shape (n, n_variants)."""
+    chosen = np.arange(dosages.shape[1]) if columns is None else columns
+    counts = np.zeros((3, len(chosen)), dtype=np.int64)
+    size = max(1, BLOCK_CELLS // max(len(dosages), 1))
+    for start in range(0, len(chosen), size):
+        part = slice(start, start + size)
+        values = dosages[:, chosen[part]]
+        counts[:, part] = (
+            (values <= 0.5).sum(axis=0),
+            ((values > 0.5) & (values < 1.5)).sum(axis=0),
+            (values >= 1.5).sum(axis=0),
+        )
+    return DosageClasses(counts=counts)
+
+
+def known_effects(table: pd.DataFrame, classes: DosageClasses) -> pd.DataFrame:
+    """Return the table of `DosageEffects` with ``n_0, n_1, n_2``, and without what training could not teach.
+
+    ``dominance`` is NaN but where it is known. ``additive`` is the step between the dosages that occur: where no
+    training individual has dosage 2 (presence and absence, rare alleles), that from 0 to 1; where none has 0, that from
+    1 to 2.
+    """
+    found = table.copy()
+    seen = classes.counts > 0
+    for dosage in range(3):
+        found[f"n_{dosage}"] = classes.counts[dosage]
+    effects = found[["effect_0", "effect_1", "effect_2"]].to_numpy(dtype=np.float64).T
+    found["additive"] = np.where(
+        seen[1] & ~seen[2], effects[1] - effects[0], np.where(seen[1] & ~seen[0], effects[2] - effects[1],
+                                                              found["additive"])
+    )  # fmt: skip
+    found["dominance"] = np.where(classes.dominance_known, found["dominance"], np.nan)
+    return found
+
+
+def dominance_sentence(facts: Mapping[str, Any]) -> str:
+    """Return in words what can be known of dominance, from `DosageClasses.facts`; "" for an older explanation."""
+    if facts.get("variants_with_dominance") is None:
+        return ""
+    known, variants = int(facts["variants_with_dominance"]), int(facts["variants"])
+    if int(facts["highest_dosage"]) < 2:
+        return "No individual has a dosage above 1 (presence and absence, or haploids): there is no dominance to know."
+    share, expected = float(facts["heterozygosity"]), float(facts["expected_heterozygosity"])
+    calls = f"{share:.1%} of the calls are heterozygous, {expected:.1%} would be at random mating"
+    who = f"These are inbred lines ({calls})" if share <= INBRED * expected else f"Here {calls}"
+    rule = (
+        f"it takes {FEWEST_HETEROZYGOUS} heterozygous training individuals, {LEAST_HETEROZYGOUS:.0%} of the calls, and "
+        f"{FEWEST_HOMOZYGOUS} of either homozygote"
+    )
+    if not known:
+        return f"{who}: of dominance nothing can be known at any of the {variants:,} variants ({rule})."
+    which = "all" if known == variants else f"{known:,} of"
+    return f"{who}: dominance is given for {which} {variants:,} variants ({rule})."
 
 
 def _names(inputs: Inputs) -> pd.DataFrame:

@@ -63,9 +63,8 @@ def position_facts() -> dict[str, object]:
 def position_notes(found: list[FoundMotif]) -> tuple[str, ...]:
     """Return a sentence for each motif that is bound to a place."""
     return tuple(
-        f"motif {number} ({motif.consensus}) gathers {motif.whereabouts.mode_from_end:.0f} bp before the last base: "
-        f"{motif.whereabouts.share_near_mode:.0%} of its contribution lies within {places.NEAR} bp "
-        f"(by chance {motif.whereabouts.share_by_chance:.0%})"
-        for number, motif in enumerate(found, start=1)
-        if motif.whereabouts.positional
+        f"motif {row['motif']} ({row['consensus']}) gathers {places.place_words(row)}: {row['share_near_mode']:.0%} of "
+        f"its contribution lies within {places.NEAR} bp (by chance {row['share_by_chance']:.0%})"
+        for row in motif_table(found).to_dict("records")
+        if places.place_of(row) is not None
     )

@@ -11,7 +11,12 @@ import pandas as pd
 
 from automl_pheno import progress
 from automl_pheno.data.dataset import FloatArray, Inputs, IntArray
-from automl_pheno.explain.mutagenesis.dosages import dosage_effects
+from automl_pheno.explain.mutagenesis.dosages import (
+    dominance_sentence,
+    dosage_classes,
+    dosage_effects,
+    known_effects,
+)
 from automl_pheno.explain.mutagenesis.motif_effects import (
     MotifEffect,
     Strand,
@@ -69,16 +74,18 @@ def _genotypes(request: PartRequest) -> Part:
     note = f"Each variant was set to dosage 0, 1 and 2 in {len(rows)} training individuals, all others as they are."
     if columns is not None:
         note += f" Only the {len(columns):,} of {inputs.width:,} variants with the largest contributions were changed."
+    classes = dosage_classes(inputs.values, columns)
+    of_dominance = classes.facts()
     return Part(
-        tables={"dosage_effects": found.table},
+        tables={"dosage_effects": known_effects(found.table, classes)},
         facts={
             "individuals": len(rows),
-            "variants": len(found.table),
             "variants_in_all": inputs.width,
             "set_to_missing_too": missing,
             "how": found.how,
+            **of_dominance,
         },
-        notes=(note,),
+        notes=(note, dominance_sentence(of_dominance)),
     )
 
 
