@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,14 @@ class Table:
         Line number of each row, counting from 1.
     cells
         Column name -> cells, stripped of surrounding blanks.
+    has_commas
+        A comma does not end a cell, so that numbers may have decimal commas.
     """
 
     path: Path
     lines: list[int]
     cells: dict[str, list[str]]
+    has_commas: bool = False
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -44,7 +47,7 @@ class Table:
     def without(self, names: Collection[str]) -> Table:
         """Return the table without the columns `names`."""
         kept = {name: cells for name, cells in self.cells.items() if name not in names}
-        return Table(path=self.path, lines=self.lines, cells=kept)
+        return replace(self, cells=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +140,8 @@ def read_table(source: Source, delimiter: str, header: Sequence[str] | None = No
     if not rows:
         msg = f"{source.path}: only a header and no rows"
         raise DataError(msg)
-    return Table(path=source.path, lines=lines, cells=dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    cells = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return Table(path=source.path, lines=lines, cells=cells, has_commas=delimiter != ",")
 
 
 def find_id_column(header: Sequence[str], id_column: str | None, path: Path) -> str | None:
@@ -198,7 +202,7 @@ def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
         if counts_rows(name, cells):
             continue
         values = _numbers(cells, missing)
-        if isinstance(values, int) and (pointed := decimal_commas(cells, missing)) is not None:
+        if isinstance(values, int) and table.has_commas and (pointed := decimal_commas(cells, missing)) is not None:
             values = _numbers(pointed, missing)
             notes.append(f"{table.path}: column {name!r} has decimal commas")
         if isinstance(values, int):

@@ -45,8 +45,8 @@ def choose_trait(dataset: Dataset, trait: str | None) -> str:
         raise DataError(msg)
     if _counts(dataset.traits[names[0]].to_numpy(dtype=np.float64)):
         msg = (
-            f"{dataset.name}: the only numeric column, {names[0]!r}, counts the samples from 1 to {len(dataset):,}; say "
-            f"that it is the trait (--trait {names[0]}), or give a table of traits (--trait-table)"
+            f"{dataset.name}: the only numeric column, {names[0]!r}, counts the {len(dataset):,} samples; say that it "
+            f"is the trait (--trait {names[0]}), or give a table of traits (--trait-table)"
         )
         raise DataError(msg)
     return names[0]
@@ -55,6 +55,8 @@ def choose_trait(dataset: Dataset, trait: str | None) -> str:
 def _counts(values: FloatArray) -> bool:
     """Say whether the values are the numbers from 0 or 1 to n, in any order."""
     ordered = np.sort(values)
+    if len(values) < FEWEST_SAMPLES:
+        return False
     return ordered[0] in (0, 1) and bool(np.array_equal(ordered - ordered[0], np.arange(len(values))))
 
 

@@ -27,13 +27,17 @@ from automl_pheno.errors import DataError
 OWN = "the same id"
 """The form of ids that the data and a file state as they are."""
 
-ID_NAMES = (
+_OF_SAMPLES = (
     "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
     "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",
-    "gid", "genotype", "genotype_id", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone",
-    "patient", "subject", "participant", "donor", "animal", "accession_id", "line_id", "genotype_name", "line_name",
-    "plant_id", "patient_id", "subject_id", "animal_id", "variety_name", "entry_id", "plant", "entry",
+    "gid", "genotype_id", "accession_id", "line_id", "plant_id", "patient_id", "subject_id", "animal_id", "entry_id",
+    "genotype_name", "line_name", "variety_name",
 )  # fmt: skip
+_OF_SAMPLES_OR_GROUPS = (
+    "genotype", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone", "patient", "subject",
+    "participant", "donor", "animal", "plant", "entry",
+)  # fmt: skip
+ID_NAMES = _OF_SAMPLES + _OF_SAMPLES_OR_GROUPS
 """Column names, in lower case, that are taken for the sample id; the first that the file has."""
 
 _MARKS = re.compile(r"[\W_]+")
@@ -151,6 +155,11 @@ class Pairing:
 def is_id_name(name: str) -> bool:
     """Say whether a column is named like an id, in any case and with any marks: ``Sample ID``, ``#IID``."""
     return _MARKS.sub("", name.lower()) in _PLAIN_NAMES
+
+
+def is_group_name(name: str) -> bool:
+    """Say whether a column of this name may hold ids, or groups of samples."""
+    return name.lower() in _OF_SAMPLES_OR_GROUPS
 
 
 def counts_rows(name: str, cells: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
+from automl_pheno.data.foreign import foreign
 from automl_pheno.errors import DataError
 from automl_pheno.progress import tick
 
@@ -77,7 +78,11 @@ class Source:
     def check(self) -> None:
         """Raise DataError unless this is a readable, non-empty file of text."""
         self.check_there()
-        if self.is_binary(self._head()):
+        head = self._head()
+        if what := foreign(head):
+            msg = f"{self.path}: {what}"
+            raise DataError(msg)
+        if self.is_binary(head):
             msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
             raise DataError(msg)
 
