@@ -170,9 +170,7 @@ def counts_rows(name: str, cells: Sequence[str]) -> bool:
     return all(cell == str(number) for number, cell in enumerate(cells, start=int(start)))
 
 
-def pair(
-    ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, can_shorten: bool = True
-) -> Pairing | None:
+def pair(ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, remedy: str = "") -> Pairing | None:
     """Return how samples and rows are paired by the column whose cells equal the ids, or None where none does.
 
     Parameters
@@ -183,8 +181,8 @@ def pair(
         Those that may hold ids; a single one is the one that the user names.
     path
         Of the columns, for the error.
-    can_shorten
-        Whether ids may be shortened where none matches whole.
+    remedy
+        For the error; without one it names the option.
 
     Raises
     ------
@@ -192,7 +190,7 @@ def pair(
         Two columns match that pair the samples with different rows.
     """
     found = [made for column in columns if (made := _best(_whole(ours, column))) is not None]
-    if not found and can_shorten:
+    if not found:
         found = [made for column in columns if (made := _best(_shortened(ours[OWN], column))) is not None]
     served, rest = (found, []) if len(columns) == 1 else _may_serve(found)
     if not served:
@@ -205,7 +203,7 @@ def pair(
     ]
     serious = [made for made in rivals if _is_serious(made, best)]
     if serious:
-        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN])))
+        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN]), remedy))
     return Pairing(
         column=best.column,
         form=best.form,
@@ -229,11 +227,11 @@ def _is_serious(rival: Pairing, best: Pairing) -> bool:
     return rival.count >= _HALF * best.count and (rival.column.is_named or not best.column.is_named)
 
 
-def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int) -> str:
+def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int, remedy: str) -> str:
+    names = " or ".join(f"--id-column {made.column.name!r}" for made in (best, rival))
     return (
         f"{path}: {best.column} ({best.count:,} of {total:,} samples) and {rival.column} ({rival.count:,}) both hold "
-        f"ids of the samples, but pair them with different rows; say which one is meant: --id-column "
-        f"{best.column.name!r} or --id-column {rival.column.name!r}"
+        f"ids of the samples, but pair them with different rows; {remedy or f'say which one is meant: {names}'}"
     )
 
 

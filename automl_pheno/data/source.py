@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from automl_pheno.data.foreign import foreign
+from automl_pheno.data.ids import is_id_name
 from automl_pheno.errors import DataError
 from automl_pheno.progress import tick
 
@@ -187,12 +188,17 @@ class Source:
                 (number, row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row)
                 for number, row in rest
             )
-        if width == 1 and (delimiter in (BLANKS, "\t") or self._line(line).startswith('"')):
+        if width == 1 and (delimiter in (BLANKS, "\t") or self._has_row_names(line, names, second[1])):
             names = ["", *names]
         return names, rest
 
-    def _line(self, number: int) -> str:
-        return next(islice(self.lines(), number - 1, number))
+    def _has_row_names(self, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
+        """Say whether a header between commas is one short since R wrote it, not since numbers have decimal commas.
+
+        R quotes it; and where a column of ids comes first, R numbers the rows from 1.
+        """
+        quoted = next(islice(self.lines(), line - 1, line)).startswith('"')
+        return quoted and (not is_id_name(names[0]) or row[0].strip() == "1")
 
     def preview(self) -> Preview:
         """Return the beginning of the file; of formats in binary only the first bytes."""
