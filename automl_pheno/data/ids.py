@@ -27,13 +27,17 @@ from automl_pheno.errors import DataError
 OWN = "the same id"
 """The form of ids that the data and a file state as they are."""
 
-ID_NAMES = (
+_OF_SAMPLES = (
     "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
     "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",
-    "gid", "genotype", "genotype_id", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone",
-    "patient", "subject", "participant", "donor", "animal", "accession_id", "line_id", "genotype_name", "line_name",
-    "plant_id", "patient_id", "subject_id", "animal_id", "variety_name", "entry_id", "plant", "entry",
+    "gid", "genotype_id", "accession_id", "line_id", "plant_id", "patient_id", "subject_id", "animal_id", "entry_id",
+    "genotype_name", "line_name", "variety_name",
 )  # fmt: skip
+_OF_SAMPLES_OR_GROUPS = (
+    "genotype", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone", "patient", "subject",
+    "participant", "donor", "animal", "plant", "entry",
+)  # fmt: skip
+ID_NAMES = _OF_SAMPLES + _OF_SAMPLES_OR_GROUPS
 """Column names, in lower case, that are taken for the sample id; the first that the file has."""
 
 _MARKS = re.compile(r"[\W_]+")
@@ -153,6 +157,11 @@ def is_id_name(name: str) -> bool:
     return _MARKS.sub("", name.lower()) in _PLAIN_NAMES
 
 
+def is_group_name(name: str) -> bool:
+    """Say whether a column of this name may hold ids, or groups of samples."""
+    return name.lower() in _OF_SAMPLES_OR_GROUPS
+
+
 def counts_rows(name: str, cells: Sequence[str]) -> bool:
     """Say whether a column has no name and counts the rows from 0 or 1, as R and pandas write it."""
     start = cells[0] if cells else ""
@@ -161,9 +170,7 @@ def counts_rows(name: str, cells: Sequence[str]) -> bool:
     return all(cell == str(number) for number, cell in enumerate(cells, start=int(start)))
 
 
-def pair(
-    ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, can_shorten: bool = True
-) -> Pairing | None:
+def pair(ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, remedy: str = "") -> Pairing | None:
     """Return how samples and rows are paired by the column whose cells equal the ids, or None where none does.
 
     Parameters
@@ -174,8 +181,8 @@ def pair(
         Those that may hold ids; a single one is the one that the user names.
     path
         Of the columns, for the error.
-    can_shorten
-        Whether ids may be shortened where none matches whole.
+    remedy
+        For the error; without one it names the option.
 
     Raises
     ------
@@ -183,7 +190,7 @@ def pair(
         Two columns match that pair the samples with different rows.
     """
     found = [made for column in columns if (made := _best(_whole(ours, column))) is not None]
-    if not found and can_shorten:
+    if not found:
         found = [made for column in columns if (made := _best(_shortened(ours[OWN], column))) is not None]
     served, rest = (found, []) if len(columns) == 1 else _may_serve(found)
     if not served:
@@ -196,7 +203,7 @@ def pair(
     ]
     serious = [made for made in rivals if _is_serious(made, best)]
     if serious:
-        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN])))
+        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN]), remedy))
     return Pairing(
         column=best.column,
         form=best.form,
@@ -220,11 +227,11 @@ def _is_serious(rival: Pairing, best: Pairing) -> bool:
     return rival.count >= _HALF * best.count and (rival.column.is_named or not best.column.is_named)
 
 
-def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int) -> str:
+def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int, remedy: str) -> str:
+    names = " or ".join(f"--id-column {made.column.name!r}" for made in (best, rival))
     return (
         f"{path}: {best.column} ({best.count:,} of {total:,} samples) and {rival.column} ({rival.count:,}) both hold "
-        f"ids of the samples, but pair them with different rows; say which one is meant: --id-column "
-        f"{best.column.name!r} or --id-column {rival.column.name!r}"
+        f"ids of the samples, but pair them with different rows; {remedy or f'say which one is meant: {names}'}"
     )
 
 

@@ -129,6 +129,7 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
     notes += more
     keys = found.keys
     frames = to_frames(table, np.arange(len(table)).astype(np.str_), missing)
+    notes += frames.notes
     frames, labels, replicate_notes = merge_replicates(frames, np.array(found.labels, dtype=np.str_), source.path)
     yielding = [] if samples.columns is None else [str(name) for name in samples.columns.columns]
     dataset = replace(
