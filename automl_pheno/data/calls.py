@@ -269,14 +269,14 @@ class Written:
         if unsaid:
             return f"{where}: the alleles of the variant are said to be {ref} and {alt}, got {rare}"
         return (
-            f"{where}: the variant has {len(tally)} alleles ({', '.join(sorted(tally))}), which one dosage cannot count; "
-            "correct it, or leave such variants out (--multiallelic skip)"
+            f"{where}: the variant has {len(tally)} alleles ({', '.join(sorted(tally))}), which one dosage cannot "
+            "count; correct it, or leave such variants out (--multiallelic skip)"
         )
 
     def _notes(self, notation: str, size: int, half: int, skipped: int) -> tuple[str, ...]:
         kinds = (
-            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is said, else the second "
-                   "of both in order (G of A and G)"),
+            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is said, else the "
+                   "second of both in order (G of A and G)"),
             (half, f"{half:,} calls are half missing and count as missing"),
             (skipped, f"{skipped:,} of {len(self.codes):,} variants have more than two alleles and are left out"),
             (size != _DIPLOID, f"dosages are 2 x the share of alternate alleles, since calls have {size} alleles"),

@@ -64,8 +64,8 @@ def as_dosages(
         return values * np.float32(_HIGHEST / ploidy), (note,)
     if found.low >= 0 and found.high <= _HIGHEST:
         if found.there == {1, 2} and all(n >= least for n, least in zip(values.shape, _ONE_AND_TWO, strict=True)):
-            raise bad(0, 0, "all cells are 1 or 2, so they are allele numbers, not dosages; write both alleles (11, 12, "
-                            "22), or 0 and 2 for lines that are homozygous")  # fmt: skip
+            raise bad(0, 0, "all cells are 1 or 2, so they are allele numbers, not dosages; write both alleles (11, "
+                            "12, 22), or 0 and 2 for lines that are homozygous")  # fmt: skip
         return values, ()
     if found.whole and found.there <= {-1, 0, 1} and ploidy is None:
         return _centred(values, found, bad, missing)
@@ -116,7 +116,7 @@ def _what_else(values: FloatArray, found: _Range, bad: Bad) -> DataError:
             share = float(outside.mean())
             likely = number < 0 or number >= 9 or share < _MOST_FREQUENT
             if likely:
-                return bad(row, column, f"{rule}; if {number:g} means missing, say so with --missing {number:g}")
+                return bad(row, column, f"{rule}; if it means missing, say so with --missing {number:g}")
     row, column = _first(outside)
     if found.whole and found.low >= 0 and found.high <= HIGHEST_PLOIDY:
         rule += (

@@ -79,7 +79,7 @@ class Reader(Protocol):
 
 
 READERS: Registry[Reader] = Registry("format")
-"""Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``hapmap``, ``vcf``, ``plink``, ``raw``, ``ped``, ``intervals``."""
+"""Every reader of inputs, by the name of its format: ``table``, ``fasta``, ``vcf``, ``plink`` ..."""
 
 
 def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any) -> Dataset:
@@ -89,8 +89,8 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
     ----------
     path
         Table with a sequence column, FASTA, table of genotypes (dosages or letters), HapMap, VCF, BCF, PLINK (.bed,
-        .ped, .tped or .raw, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
-        gzip.
+        .ped, .tped or .raw, or their name without ending), or intervals (BED, or a table with chromosome, start and
+        end); plain or gzip.
     reading, **words
         What is said about the files, as a value or as words of their own (``trait_table=``, ``missing=`` ...), which
         win; see `Reading`.
@@ -176,8 +176,9 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
     shown = ", ".join(preview.header[:8]) + (", ..." if len(preview.header) > 8 else "")
     msg = (
         f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK, HapMap or intervals, no column of DNA "
-        f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of traits "
-        "goes beside the inputs as the trait table (--trait-table); a few columns of genotypes have a digit in their names"
+        f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of "
+        "traits goes beside the inputs as the trait table (--trait-table); fewer than ten variants are recognised by a "
+        "digit in their names"
     )
     raise DataError(msg)
 
