@@ -18,6 +18,7 @@ from automl_pheno.data.genotype_table import (
     read_genotypes,
 )
 from automl_pheno.data.intervals import END_NAMES, START_NAMES
+from automl_pheno.data.numbers import SENTINELS
 from automl_pheno.data.options import HIGHEST_PLOIDY
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
@@ -70,6 +71,7 @@ def _share(columns: Sequence[Sequence[str]], missing: Collection[str], *, many: 
             continue
         values = np.array([numbers[cell] for cell in cells])
         known = values[~np.isnan(values)]
+        known = known[~np.isin(known, SENTINELS)] if np.isin(known, SENTINELS).mean() < _MOSTLY else known
         whole = known[np.isfinite(known) & (known == np.rint(known))]
         dosages = int(((known >= 0) & (known <= _HIGHEST)).sum())
         if many:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits
+from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits, looks_written_out
 from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column, parse_number
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.numbers import as_dosages
@@ -307,6 +307,21 @@ def are_markers_in_rows(source: Source, options: ReadOptions) -> bool:
     by_samples = _common(columns, samples) - _common(rows, samples)
     by_variants = _common(rows, variants) - _common(columns, variants)
     return max(by_samples, by_variants) >= _PROOF and min(by_samples, by_variants) >= 0
+
+
+def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) -> str:
+    """Return where the first cell stands that is no genotype, and what it looks like; "" where there is none."""
+    header, records = checked_records(source, delimiter)
+    for line, record in records:
+        for name, cell in zip(header[1:], map(str.strip, record[1:]), strict=True):
+            if is_aside(name) or cell in missing or looks_written_out([cell], missing):
+                continue
+            number = _is_number(cell)
+            if number and 0 <= float(cell) <= 2:
+                continue
+            kind = "a number that is no dosage" if number else "no number and no call"
+            return f"{source.at(line)}: {name!r} of {record[0].strip()!r} is {cell!r}, {kind}"
+    return ""
 
 
 def _common(names: Collection[str], known: Collection[str]) -> float:

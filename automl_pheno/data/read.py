@@ -160,6 +160,8 @@ def _refuse_other_names(source: Source) -> None:
 
 
 def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
+    from automl_pheno.data.genotype_table import first_no_genotype
+
     if options.sequence_column is not None and preview.header:
         return "table"
     # with a genome, columns of small starts and ends are no dosages
@@ -173,14 +175,15 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
     if not preview.rows:
         msg = f"{source.path}: only a header and no rows of {len(preview.header)} columns"
         raise DataError(msg)
+    first = first_no_genotype(source, preview.delimiter, options.missing)
     shown = ", ".join(preview.header[:8]) + (", ..." if len(preview.header) > 8 else "")
     msg = (
         f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK, HapMap or intervals, no column of DNA "
         f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of "
-        "traits goes beside the inputs as the trait table (--trait-table); fewer than ten variants are recognised by a "
-        "digit in their names"
+        "traits goes beside the inputs as the trait table (--trait-table)"
     )
-    raise DataError(msg)
+    few = "; so few columns may be scores or genotypes: with a digit in each name they are variants"
+    raise DataError(f"{msg}; {first}" if first else f"{msg}{few}")
 
 
 _NOTHING = Inputs(kind="genotype", values=np.empty((0, 0), dtype=np.float32))
