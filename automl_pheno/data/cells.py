@@ -11,14 +11,9 @@ import numpy as np
 import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray, StrArray
+from automl_pheno.data.ids import ID_NAMES, counts_rows
 from automl_pheno.data.source import Source
 from automl_pheno.errors import DataError, known_names
-
-ID_NAMES = (
-    "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
-    "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",
-)  # fmt: skip
-"""Column names, in lower case, that are taken for the sample id; the first that the file has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +155,7 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], path: Path, column: str)
         if name in first:
             msg = (
                 f"{path}:{line}: id {name!r} is already in line {first[name]}; ids in column {column!r} must be "
-                "unique (id_column names another)"
+                "unique (--id-column names another)"
             )
             raise DataError(msg)
         first[name] = line
@@ -179,13 +174,15 @@ def to_frames(table: Table, ids: StrArray, missing: Collection[str]) -> Frames:
     """Split the columns of `table` into numeric ones and the others.
 
     A column is numeric if each cell is a finite number or missing, and at least one is a number. The first
-    cell that breaks this is remembered, not raised: most such columns are no traits.
+    cell that breaks this is remembered, not raised: most such columns are no traits. Numbers of the rows are left out.
     """
     index = pd.Index(ids, name="id")
     traits: dict[str, FloatArray] = {}
     columns: dict[str, object] = {}
     unusable: dict[str, str] = {}
     for name, cells in table.cells.items():
+        if counts_rows(name, cells):
+            continue
         values = _numbers(cells, missing)
         if isinstance(values, int):
             cell = cells[values]

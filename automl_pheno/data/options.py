@@ -63,6 +63,10 @@ class Missing(Collection[str]):
         words = [word.strip() for part in parts for word in (part.split(",") if isinstance(part, str) else [str(part)])]
         return cls(tuple(dict.fromkeys(words)))
 
+    def with_number(self, cell: str) -> Missing:
+        """Return the same with a number that is missing, too, unless the user says that it is a value."""
+        return self if float(cell) in self.values else Missing((*self.words, cell))
+
     def __contains__(self, cell: object) -> bool:
         return cell in self._cells or bool(self._numbers and not self._numbers.isdisjoint(_numbers({str(cell)})))
 

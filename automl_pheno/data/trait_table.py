@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.cells import Frames, Table, find_id_column, parse_number, read_table, to_frames
+from automl_pheno.data.cells import Frames, Table, parse_number, read_table, to_frames
 from automl_pheno.data.dataset import Dataset, FloatArray, IntArray, StrArray
+from automl_pheno.data.ids import OWN, IdColumn, Pairing, examples, nearly, pair
+from automl_pheno.data.options import Missing
 from automl_pheno.data.source import Preview, Source
-from automl_pheno.errors import DataError
+from automl_pheno.errors import DataError, known_names
 
 if TYPE_CHECKING:
     from automl_pheno.data.read import ReadOptions, Samples
@@ -24,11 +25,13 @@ _EXAMPLES = 3
 _FAMILY_NAMES = ("fid", "#fid", "family_id")
 _INDIVIDUAL_NAMES = ("iid", "#iid")
 _PLINK_MISSING = "-9"
-_DOUBLED = re.compile(r"(.+)[_:]\1")
-_ID_COLUMNS = 2
+_PLINK_ENDINGS = (".fam", ".phe", ".pheno")
+_PLINK_COLUMNS = ("FID", "IID")
+_FAM_COLUMNS = (*_PLINK_COLUMNS, "father", "mother", "sex", "phenotype")
+_FEWEST_OF_TRANSPOSED = 3
+_USUALLY_MISSING = Missing()
 
 BoolArray = npt.NDArray[np.bool_]
-Rename = Callable[[str], "str | None"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +43,56 @@ class TraitTable:
     id_column: str | None
 
     def may_have(self, *forms: StrArray) -> BoolArray:
-        """Return which samples may have a row, shape (n,), so that the others need not be loaded; all if none may.
+        """Return which samples have a row, shape (n,), so that the others need not be loaded; all if none has.
 
         Parameters
         ----------
         *forms
             What the samples may be called, each str, shape (n,).
-        """
-        wanted = self._may_be_ids()
-        mask = np.zeros(len(forms[0]), dtype=np.bool_)
-        for names in forms:
-            for row, name in enumerate(names.tolist()):
-                mask[row] |= name in wanted or any(rename(name) in wanted for _, rename in _renames())
-        return mask if mask.any() else ~mask
 
-    def _may_be_ids(self) -> set[str | None]:
-        """Return every cell of the columns that may hold ids, also shortened, and the first two joined."""
-        names = self.preview.header
-        places = {*range(min(_ID_COLUMNS, len(names)))}
-        found = (self.id_column, find_id_column(names, None, self.source.path))
-        places |= {place for place, name in enumerate(names) if name in found or name.lower() in _INDIVIDUAL_NAMES}
-        wanted: set[str | None] = set()
-        for _, record in self.source.records(self.preview.delimiter):
-            cells = [record[place].strip() for place in sorted(places) if place < len(record)]
-            wanted |= {*cells, "_".join(cells[:_ID_COLUMNS])}
-            wanted |= {rename(cell) for cell in cells for _, rename in _renames()}
-        return wanted - {None}
+        Raises
+        ------
+        DataError
+            The table breaks a rule, or two of its columns hold the ids.
+        """
+        names = {str(number): form for number, form in enumerate(forms[1:])}
+        _, found, _ = self.pair({OWN: forms[0], **names}, ())
+        if found is None or not found.count:
+            return np.ones(len(forms[0]), dtype=np.bool_)
+        known = set(found.labels)
+        return np.array([key in known for key in found.keys], dtype=np.bool_)
+
+    def pair(
+        self, ours: Mapping[str, StrArray], columns_of_data: Sequence[str]
+    ) -> tuple[Table, Pairing | None, tuple[str, ...] | None]:
+        """Return the table, how samples are paired with its rows, and the names that its columns were given.
+
+        Parameters
+        ----------
+        ours
+            Form -> what the samples are called, each str, shape (n,).
+        columns_of_data
+            Of the file that the samples come from, where the user's id column may stand.
+
+        Raises
+        ------
+        DataError
+            As for `may_have`; or the id column that the user names is in neither file.
+        """
+        known: set[str] = set().union(*(set(form.tolist()) for form in ours.values()))
+        header = _names_of_headless(self.preview, known)
+        table = read_table(self.source, self.preview.delimiter, header)
+        asked = self.id_column if self.id_column in table.cells else None
+        if self.id_column is not None and asked is None and columns_of_data and self.id_column not in columns_of_data:
+            msg = f"{self.source.path}: no id column {self.id_column!r}; {known_names(self.id_column, table.cells)}"
+            raise DataError(msg)
+        columns = _id_columns(table)
+        family, individual = _family_and_individual(table)
+        named = [column for column in columns if column.name == asked]
+        # a family is named after an individual where each has one of its own
+        rest = [column for column in columns if column.name != family or individual is None]
+        found = pair(ours, named or rest, self.source.path)
+        return table, found if found or named else pair(ours, columns, self.source.path), header
 
 
 def open_trait_table(source: Source, id_column: str | None) -> TraitTable:
@@ -90,10 +117,19 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
         The table breaks a rule, has a column that the data have, or no id in common with them.
     """
     source = opened.source
-    table, ids, forms, notes = _read(opened, samples, options)
-    frames = to_frames(table, np.arange(len(table)).astype(np.str_), options.missing)
-    keys, names, note = _match(samples, forms, ids, path, source.path)
-    frames, labels, replicate_notes = merge_replicates(frames, names, source.path)
+    ours = {OWN: samples.ids, **samples.other_ids}
+    table, found, header = opened.pair(ours, Source(path).preview().header or ("",))
+    if found is None or not found.count:
+        raise DataError(_no_overlap(dataset, path, table))
+    notes = [] if header is None else [f"{source.path}: has no header; its columns are called {', '.join(header)}"]
+    total = len(samples.ids) + len(samples.not_loaded)
+    notes.append(found.sentence(source.path, path, total))
+    _check_ids(table, found)
+    table, missing, more = _as_plink(table, found.column, header, options.missing)
+    notes += more
+    keys = found.keys
+    frames = to_frames(table, np.arange(len(table)).astype(np.str_), missing)
+    frames, labels, replicate_notes = merge_replicates(frames, np.array(found.labels, dtype=np.str_), source.path)
     yielding = [] if samples.columns is None else [str(name) for name in samples.columns.columns]
     dataset = replace(
         dataset, columns=dataset.columns.drop(columns=[name for name in yielding if name in frames.columns.columns])
@@ -104,22 +140,20 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
         raise DataError(msg)
     rows = pd.Index(labels).get_indexer(pd.Index(keys))
     matched = rows >= 0
-    if not matched.any():
-        raise DataError(_no_overlap(dataset, path, ids, source.path))
-    notes = [*notes, *([] if note is None else [note]), *replicate_notes]
+    notes += replicate_notes
     lacking = np.concatenate([dataset.ids[~matched], samples.not_loaded])
     if len(lacking):
-        total = len(dataset) + len(samples.not_loaded)
+        hint = nearly(lacking.tolist(), [found.column])
         notes.append(
             f"{len(lacking):,} of {total:,} samples of {path} have no row in {source.path} and are left out: "
-            f"{_examples(lacking)}"
+            f"{examples(lacking)}" + (f"; {hint}" if hint else "")
         )
     spare = labels[~np.isin(labels, np.array(keys, dtype=np.str_))]
     if len(spare):
         what = "rows" if len(labels) == len(table) else "ids"
         notes.append(
             f"{len(spare):,} of {len(labels):,} {what} of {source.path} have no sample in {path} and are left out: "
-            f"{_examples(spare)}"
+            f"{examples(spare)}"
         )
     kept = dataset if matched.all() else dataset.take(matched)
     index = pd.Index(kept.ids, name="id")
@@ -134,115 +168,99 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
     )
 
 
-def _read(
-    opened: TraitTable, samples: Samples, options: ReadOptions
-) -> tuple[Table, StrArray, dict[str, StrArray], list[str]]:
-    """Return the table without its ids, the ids as they stand, the forms they may take, and notes."""
-    source, preview = opened.source, opened.preview
-    header = _names_of_headless(preview, samples, options.missing)
-    table = read_table(source, preview.delimiter, header)
-    notes = [] if header is None else [f"{source.path}: has no header; its columns are called {', '.join(header)}"]
-    names = tuple(table.cells)
-    lower = {name.lower(): name for name in reversed(names)}
+def _id_columns(table: Table) -> list[IdColumn]:
+    """Return every column as one that may hold ids; that of individuals also together with their families."""
+    family, individual = _family_and_individual(table)
+    made = []
+    for place, (name, cells) in enumerate(table.cells.items()):
+        joined: dict[str, list[str]] = {}
+        if name == individual and family is not None:
+            pairs = list(zip(table.cells[family], cells, strict=True))
+            joined = {"FID_IID": ["_".join(pair) for pair in pairs], "FID:IID": [":".join(pair) for pair in pairs]}
+        made.append(IdColumn(name=name, cells=cells, joined=joined, is_first=place == 0))
+    return made
+
+
+def _family_and_individual(table: Table) -> tuple[str | None, str | None]:
+    lower = {name.lower(): name for name in reversed(table.cells)}
     family = next((lower[name] for name in _FAMILY_NAMES if name in lower), None)
-    individual = next((lower[name] for name in _INDIVIDUAL_NAMES if name in lower), None)
-    asked = options.id_column if options.id_column in names else None
-    column = asked or individual or find_id_column(names, None, source.path) or names[0]
-    ids = np.array(table.cells[column], dtype=np.str_)
-    for line, name in zip(table.lines, ids.tolist(), strict=True):
-        if not name or name in options.missing:
-            msg = f"{source.at(line)}: the id in column {column!r} is empty or missing"
+    return family, next((lower[name] for name in _INDIVIDUAL_NAMES if name in lower), None)
+
+
+def _check_ids(table: Table, found: Pairing) -> None:
+    """Raise DataError for a row without an id; ``NA`` is one where a sample is called so."""
+    known = set(found.keys)
+    for line, name, label in zip(table.lines, found.column.cells, found.labels, strict=True):
+        if not name or (name in _USUALLY_MISSING and label not in known):
+            msg = f"{table.path}:{line}: the id in {found.column} is empty or missing"
             raise DataError(msg)
-    forms = {"the same id": ids}
-    if family is not None and column == individual:
-        pairs = list(zip(table.cells[family], table.cells[column], strict=True))
-        forms |= {
-            "FID_IID": np.array(["_".join(pair) for pair in pairs], dtype=np.str_),
-            "FID:IID": np.array([":".join(pair) for pair in pairs], dtype=np.str_),
-        }
-        lost = sum(cells.count(_PLINK_MISSING) for cells in table.cells.values())
-        if lost:
-            cells = {
-                name: ["" if cell == _PLINK_MISSING else cell for cell in old] for name, old in table.cells.items()
-            }
-            table = replace(table, cells=cells)
-            notes.append(f"{source.path}: {lost:,} cells are -9, which is missing in tables with FID and IID")
-        if table.cells[family] == table.cells[column]:
-            table = table.without({family})
-    return table.without({column}), ids, forms, notes
 
 
-def _names_of_headless(preview: Preview, samples: Samples, missing: Collection[str]) -> tuple[str, ...] | None:
+def _as_plink(
+    table: Table, ids: IdColumn, header: tuple[str, ...] | None, missing: Missing
+) -> tuple[Table, Missing, list[str]]:
+    """Return the table without its ids, and what is missing in it: -9, too, in the tables of PLINK."""
+    family, individual = _family_and_individual(table)
+    taken = {ids.name}
+    if family is not None and individual in taken and table.cells[family] == list(ids.cells):
+        taken |= {family}
+    rest = table.without(taken)
+    of_plink = (family is not None and individual is not None) or individual == "#IID"
+    if not of_plink and not table.path.name.removesuffix(".gz").endswith(_PLINK_ENDINGS):
+        return rest, missing, []
+    more = missing.with_number(_PLINK_MISSING)
+    lost = sum(cell in more and cell not in missing for cells in rest.cells.values() for cell in cells)
+    what = "tables with FID and IID" if header is None else "tables of PLINK"
+    return rest, more, [f"{table.path}: {lost:,} cells are -9, which is missing in {what}"] if lost else []
+
+
+def _names_of_headless(preview: Preview, known: Collection[str]) -> tuple[str, ...] | None:
     """Return names for the columns of a table whose first line is a row, else None.
 
     It is one if it has an id of the data, or if numbers with a decimal point stand in it and rows below have ids.
+
+    Raises
+    ------
+    DataError
+        Most columns are named after samples.
     """
-    known = {*samples.ids.tolist(), *samples.not_loaded.tolist()}
-    for other in samples.other_ids.values():
-        known |= set(other.tolist())
     first = preview.header
-    rows = [first, *preview.rows] if _is_row(first, missing) else [first]
-    second = len(first) > _ID_COLUMNS and any(row[1] in known for row in rows)
-    if not second and not any(row[0] in known for row in rows):
+    here = [place for place, cell in enumerate(first) if cell in known]
+    if len({first[place] for place in here}) >= max(_FEWEST_OF_TRANSPOSED, len(first) / 2):
+        msg = (
+            f"{preview.path}: columns are named after samples ({examples([first[place] for place in here])}), so the "
+            "table is transposed: samples must be rows and traits columns"
+        )
+        raise DataError(msg)
+    # a name of a column may be that of a sample, too
+    here = [place for place in here if not preview.rows or any(row[place] in known for row in preview.rows)]
+    if not here and _is_row(first):
+        here = [place for place in range(min(2, len(first))) if any(row[place] in known for row in preview.rows)]
+    if not here:
         return None
-    ids = ("FID", "IID") if second else ("id",)
-    n = len(first) - len(ids)
-    return (*ids, *(["phenotype"] if n == 1 else [f"phenotype{number}" for number in range(1, n + 1)]))
+    n = len(first)
+    if preview.path.name.removesuffix(".gz").endswith(".fam") and n == len(_FAM_COLUMNS):
+        return _FAM_COLUMNS
+    if 1 in here and n > 2:
+        return (*_PLINK_COLUMNS, *_numbered("phenotype", n - 2))
+    if here[0] == 0:
+        return ("id", *_numbered("phenotype", n - 1))
+    names = [f"column{number}" for number in range(1, n + 1)]
+    names[here[0]] = "id"
+    return tuple(names)
 
 
-def _is_row(cells: Sequence[str], missing: Collection[str]) -> bool:
+def _numbered(name: str, n: int) -> list[str]:
+    return [name] if n == 1 else [f"{name}{number}" for number in range(1, n + 1)]
+
+
+def _is_row(cells: Sequence[str]) -> bool:
     """Say whether the last columns are values: names of columns may be years, but have no decimals."""
     try:
-        values = [parse_number(cell) for cell in cells[_ID_COLUMNS:] or cells[1:] if cell not in missing]
+        values = [parse_number(cell) for cell in cells[2:] or cells[1:] if cell not in _USUALLY_MISSING]
     except ValueError:
         return False
     return any(not value.is_integer() for value in values)
-
-
-def _renames() -> Iterator[tuple[str, Rename]]:
-    """Yield ways to shorten an id that was made of family and individual."""
-
-    def doubled(name: str) -> str | None:
-        found = _DOUBLED.fullmatch(name)
-        return found.group(1) if found else None
-
-    def behind(mark: str) -> Rename:
-        return lambda name: name.partition(mark)[2] or None
-
-    yield "IID of FID_IID", doubled
-    yield "IID of FID_IID", behind("_")
-    yield "IID of FID:IID", behind(":")
-
-
-def _match(
-    samples: Samples, forms: dict[str, StrArray], ids: StrArray, path: Path, trait_path: Path
-) -> tuple[list[str], StrArray, str | None]:
-    """Return the key of each sample and of each row, by the form of ids that most samples share, and a note."""
-    own = "the same id"
-    tries: list[tuple[str | None, list[str], list[str]]] = []
-    for ours, names in {own: samples.ids, **samples.other_ids}.items():
-        for theirs, others in forms.items():
-            label = None if ours == theirs == own else f"{ours} in the data, {theirs} in the table"
-            tries.append((label, names.tolist(), others.tolist()))
-    for text, rename in _renames():
-        tries.append((f"{text} in the data", [rename(name) or name for name in samples.ids.tolist()], ids.tolist()))
-        tries.append((f"{text} in the table", samples.ids.tolist(), [rename(name) or name for name in ids.tolist()]))
-    counts = [_matches(names, others, forms.get("FID_IID", ids)) for _, names, others in tries]
-    best = int(np.argmax(counts))
-    form, keys, labels = tries[best]
-    total = f"{counts[best]:,} of {len(samples.ids):,} samples of {path}"
-    note = None if form is None else f"{total} were matched with {trait_path} by {form}"
-    return keys, np.array(labels, dtype=np.str_), note
-
-
-def _matches(ours: Sequence[str], theirs: Sequence[str], individuals: StrArray) -> int:
-    """Return how many samples have a row, or -1 where the form makes different individuals the same."""
-    known = set(theirs)
-    found = [name for name in ours if name in known]
-    renamed = set(zip(theirs, individuals.tolist(), strict=True))
-    if len(set(found)) < len(found) or len({new for new, _ in renamed}) < len(renamed):
-        return -1
-    return len(found)
 
 
 def merge_replicates(frames: Frames, keys: StrArray, path: Path) -> tuple[Frames, StrArray, list[str]]:
@@ -335,19 +353,24 @@ def _agreeing(column: pd.Series[Any], codes: IntArray, n_keys: int) -> list[obje
     return found
 
 
-def _no_overlap(dataset: Dataset, path: Path, ids: StrArray, trait_path: Path) -> str:
-    text = f"{path} and {trait_path} have no sample id in common: {_examples(dataset.ids)} against {_examples(ids)}"
+def _no_overlap(dataset: Dataset, path: Path, table: Table) -> str:
+    columns = _id_columns(table)
+    likely = next((column for column in columns if column.is_named), columns[0])
+    text = (
+        f"{path} and {table.path} have no sample id in common: {examples(dataset.ids)} against "
+        f"{examples(likely.cells)} in {likely}"
+    )
     variants = dataset.inputs.variants
-    if variants is not None and np.isin(variants["id"].to_numpy(dtype=np.str_), ids).any():
-        text += f"; {path} seems to be transposed: samples must be rows and variants columns"
-    return text
+    if variants is not None and not set(variants["id"]).isdisjoint(likely.cells):
+        return f"{text}; {path} seems to be transposed: samples must be rows and variants columns"
+    for name in dataset.columns.columns:
+        own = {OWN: dataset.columns[name].astype(str).to_numpy(dtype=np.str_)}
+        if len(np.unique(own[OWN])) == len(dataset) and (found := pair(own, columns, table.path)) is not None:
+            return f"{text}; column {name!r} of {path} has {found.count:,} of the ids (--id-column {name})"
+    hint = nearly(dataset.ids.tolist(), columns)
+    return f"{text}; {hint}" if hint else f"{text}; --id-column names the column of ids"
 
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_EXAMPLES])
     return f"{shown}, ... ({len(names)} columns)" if len(names) > _EXAMPLES else shown
-
-
-def _examples(ids: StrArray) -> str:
-    shown = ", ".join(repr(str(name)) for name in ids[:_EXAMPLES])
-    return shown + (", ..." if len(ids) > _EXAMPLES else "")
