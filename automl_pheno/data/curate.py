@@ -57,4 +57,5 @@ def drop_missing(dataset: Dataset, trait: str) -> Dataset:
     if lost:
         note = f"{lost:,} of {len(dataset):,} samples have no {trait} and are left out"
         dataset = dataset.take(known).with_notes(note)
-    return dataset.with_notes(*check_copies(dataset, trait))
+    notes = check_copies(dataset, trait)
+    return dataset.with_notes(*notes) if notes else dataset
