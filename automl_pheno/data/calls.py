@@ -34,6 +34,7 @@ _NO_CALLS = frozenset(
 _UNKNOWN = re.compile(r"N+|NA|[.?*]")
 _LOST, _GAP, _ZERO = ".", "-", "0"
 _GAPS = ("-", "--")
+_NUMBERS = ("0", "1")
 _MARKS = (re.compile(r"\s*[/|]\s*"), re.compile(r"\s*:\s*"), re.compile(r"\s+"))
 _ALLELE = re.compile(r"[ACGTUN]+|[BDI]|[0-9]{1,4}|NA|[-+.?*]")
 _JOINED = re.compile(r"[ACGTUNBDI0-9.?+-]{2,8}")
@@ -162,25 +163,29 @@ class Written:
         calls, notation = self._parse()
         size = self._ploidy(calls, ploidy)
         alleles = _Alleles(calls)
-        chosen: list[_Dosages] = []
+        numbered = _are_numbered(calls)
+        refs, alts = [], []
         values = np.empty(self.codes.shape, dtype=np.float32)
         kept = np.ones(len(self.codes), dtype=np.bool_)
         half = 0
         for variant, row in enumerate(self.codes):
             counts = np.bincount(row, minlength=len(calls))
-            found = alleles.of(tuple(np.flatnonzero(counts).tolist()), self.declared(variant))
+            said = self.declared(variant)
+            found = alleles.of(tuple(np.flatnonzero(counts).tolist()), _NUMBERS if numbered else said)
             if found is None and skip_multiallelic:
                 kept[variant] = False
             elif found is None:
-                raise DataError(self._too_many(variant, calls, counts))
+                raise DataError(self._too_many(variant, calls, counts, ("", "") if numbered else said))
             else:
                 values[variant] = found.dosage[row]
                 half += int(counts[found.half].sum())
-                chosen.append(found)
+                ref, alt = said if numbered else (found.ref, found.alt)
+                refs.append(ref)
+                alts.append(alt)
         return Counted(
             values=values if kept.all() else values[kept],
-            refs=[one.ref for one in chosen],
-            alts=[one.alt for one in chosen],
+            refs=refs,
+            alts=alts,
             kept=kept,
             notes=self._notes(notation, size, half, int((~kept).sum())),
         )
@@ -251,9 +256,11 @@ class Written:
                 raise DataError(msg)
         return wanted
 
-    def _too_many(self, variant: int, calls: Sequence[Call], counts: npt.NDArray[np.intp]) -> str:
+    def _too_many(
+        self, variant: int, calls: Sequence[Call], counts: npt.NDArray[np.intp], said: tuple[str, str]
+    ) -> str:
         """Return what is wrong with the alleles of a variant, at the first call with the rarest or unexpected one."""
-        ref, alt = self.declared(variant)
+        ref, alt = said
         tally: Counter[str] = Counter()
         for code in np.flatnonzero(counts).tolist():
             if {*calls[code]} != {_GAP} or _GAP in (ref, alt):
@@ -269,19 +276,25 @@ class Written:
         if unsaid:
             return f"{where}: the alleles of the variant are said to be {ref} and {alt}, got {rare}"
         return (
-            f"{where}: the variant has {len(tally)} alleles ({', '.join(sorted(tally))}), which one dosage cannot count; "
-            "correct it, or leave such variants out (--multiallelic skip)"
+            f"{where}: the variant has {len(tally)} alleles ({', '.join(sorted(tally))}), which one dosage cannot "
+            "count; correct it, or leave such variants out (--multiallelic skip)"
         )
 
     def _notes(self, notation: str, size: int, half: int, skipped: int) -> tuple[str, ...]:
         kinds = (
-            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is said, else the second "
-                   "of both in order (G of A and G)"),
+            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is said, else the "
+                   "second of both in order (G of A and G)"),
             (half, f"{half:,} calls are half missing and count as missing"),
             (skipped, f"{skipped:,} of {len(self.codes):,} variants have more than two alleles and are left out"),
             (size != _DIPLOID, f"dosages are 2 x the share of alternate alleles, since calls have {size} alleles"),
         )  # fmt: skip
         return tuple(text for there, text in kinds if there)
+
+
+def _are_numbered(calls: Sequence[Call]) -> bool:
+    """Say whether alleles are counted from 0, the reference, as in VCF: such numbers are no names."""
+    seen = {allele for call in calls for allele in call} - {_LOST}
+    return _ZERO in seen and all(allele.isdecimal() for allele in seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

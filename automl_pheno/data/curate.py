@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from automl_pheno.data.copies import check_copies
 from automl_pheno.data.dataset import Dataset, FloatArray
 from automl_pheno.data.written import means_numbers
 from automl_pheno.errors import DataError
@@ -61,12 +62,12 @@ def _counts(values: FloatArray) -> bool:
 
 
 def drop_missing(dataset: Dataset, trait: str) -> Dataset:
-    """Return the samples that have a value of `trait`; the number left out is noted.
+    """Return the samples that have a value of `trait`; the number left out and variants that are the trait are noted.
 
     Raises
     ------
     DataError
-        Fewer than 20 samples have a value, or all values are the same.
+        Fewer than 20 samples have a value, or all values are the same; a column of the genotypes is the trait.
     """
     y = dataset.y(trait)
     if np.isinf(y).any():
@@ -80,7 +81,9 @@ def drop_missing(dataset: Dataset, trait: str) -> Dataset:
     if np.ptp(y[known]) == 0:
         msg = f"{dataset.name}: trait {trait!r} is {y[known][0]:g} in all {n:,} samples; there is nothing to predict"
         raise DataError(msg)
-    if n == len(dataset):
-        return dataset
     lost = len(dataset) - n
-    return dataset.take(known).with_notes(f"{lost:,} of {len(dataset):,} samples have no {trait} and are left out")
+    if lost:
+        note = f"{lost:,} of {len(dataset):,} samples have no {trait} and are left out"
+        dataset = dataset.take(known).with_notes(note)
+    notes = check_copies(dataset, trait)
+    return dataset.with_notes(*notes) if notes else dataset

@@ -153,7 +153,7 @@ class Fam:
             return (
                 None,
                 frame,
-                (f"the phenotype of the {self._kind} is left out, since traits come from the trait table",),
+                (f"the phenotype of the {self._kind} is left out: traits come from the trait table",),
             )
         lines = [self.lines[row] for row in rows]
         return Table(path=self.path, lines=lines, cells={"phenotype": [cells[row] for row in rows]}), frame, notes
@@ -194,8 +194,8 @@ def fields_of_six(source: Source, names: Sequence[str]) -> tuple[list[int], list
     """Return line numbers and the six fields of each line."""
     if not source.path.exists():
         msg = (
-            f"{source.path}: no such file; PLINK data are three files: .bed, .bim and .fam (or two: .ped and .map, .tped "
-            "and .tfam)"
+            f"{source.path}: no such file; PLINK data are three files: .bed, .bim and .fam (or two: .ped and .map, "
+            ".tped and .tfam)"
         )
         raise DataError(msg)
     source.check()

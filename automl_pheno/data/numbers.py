@@ -14,7 +14,9 @@ from automl_pheno.data.variants import blocks
 from automl_pheno.errors import DataError
 
 _HIGHEST = 2.0
-_SENTINELS = (-9.0, -1.0, 9.0, -99.0, 99.0, -999.0, 999.0, 3.0, -2.0)
+SENTINELS = (-9.0, -1.0, 9.0, -99.0, 99.0, -999.0, 999.0, 3.0, -2.0)
+"""Numbers that stand for missing calls in some files."""
+
 _ONE_AND_TWO = (20, 10)  # samples and variants from which no 0 at all is no chance
 _MOST_FREQUENT = 0.05
 _LOW, _HIGH = -16, 16
@@ -64,8 +66,8 @@ def as_dosages(
         return values * np.float32(_HIGHEST / ploidy), (note,)
     if found.low >= 0 and found.high <= _HIGHEST:
         if found.there == {1, 2} and all(n >= least for n, least in zip(values.shape, _ONE_AND_TWO, strict=True)):
-            raise bad(0, 0, "all cells are 1 or 2, so they are allele numbers, not dosages; write both alleles (11, 12, "
-                            "22), or 0 and 2 for lines that are homozygous")  # fmt: skip
+            raise bad(0, 0, "all cells are 1 or 2, so they are allele numbers, not dosages; write both alleles (11, "
+                            "12, 22), or 0 and 2 for lines that are homozygous")  # fmt: skip
         return values, ()
     if found.whole and found.there <= {-1, 0, 1} and ploidy is None:
         return _centred(values, found, bad, missing)
@@ -109,16 +111,19 @@ def _is_genotype(values: FloatArray) -> bool:
 def _what_else(values: FloatArray, found: _Range, bad: Bad) -> DataError:
     outside = (values < 0) | (values > _HIGHEST)
     rule = "a dosage must be a number from 0 to 2"
-    for number in _SENTINELS:
+    for number in SENTINELS:
         rest = outside & (values != number)
         if not rest.any():
             row, column = _first(outside)
             share = float(outside.mean())
             likely = number < 0 or number >= 9 or share < _MOST_FREQUENT
             if likely:
-                return bad(row, column, f"{rule}; if {number:g} means missing, say so with --missing {number:g}")
+                return bad(row, column, f"{rule}; if it means missing, say so with --missing {number:g}")
     row, column = _first(outside)
-    if found.whole and found.low >= 0 and found.high <= HIGHEST_PLOIDY:
+    if found.whole and found.low >= 1 and found.high <= HIGHEST_PLOIDY:
+        rule += "; no cell is 0, so genotypes may be counted from 1 (subtract 1), or these are scores, which belong into "
+        rule += "the trait table"
+    elif found.whole and found.low >= 0 and found.high <= HIGHEST_PLOIDY:
         rule += (
             f"; up to {found.high:g} looks like a polyploid (--ploidy {found.high:g} says so), or like scores, which "
         )

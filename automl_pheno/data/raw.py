@@ -14,8 +14,8 @@ import pandas as pd
 
 from automl_pheno.data.cells import checked_records
 from automl_pheno.data.dataset import FloatArray, IntArray
-from automl_pheno.data.dosage import Numbers, is_raw
 from automl_pheno.data.fam import FAM_COLUMNS, Fam
+from automl_pheno.data.genotype_table import Numbers, is_raw
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.variant_list import places_beside
@@ -34,7 +34,7 @@ class RawReader:
     def recognises(self, preview: Preview, missing: Collection[str]) -> bool:
         """Say whether the header begins with FID IID PAT MAT SEX PHENOTYPE."""
         del missing
-        return is_raw([name.lower() for name in preview.header])
+        return is_raw(preview)
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
         """Read the dosages; with a trait table only those of samples that it may have.
@@ -46,10 +46,8 @@ class RawReader:
         """
         header, records = checked_records(source, options.delimiter)
         n_fixed = len(FAM_COLUMNS)
-        if not is_raw([name.lower() for name in header]):
-            msg = (
-                f"{source.path}: a .raw of PLINK begins with FID IID PAT MAT SEX PHENOTYPE, got {', '.join(header[:6])}"
-            )
+        if not is_raw(source.preview()):
+            msg = f"{source.path}: a .raw begins with FID IID PAT MAT SEX PHENOTYPE, got {', '.join(header[:6])}"
             raise DataError(msg)
         counts = np.array([not name.endswith(_HETEROZYGOUS) for name in header[n_fixed:]], dtype=np.bool_)
         names = [name for name in header[n_fixed:] if not name.endswith(_HETEROZYGOUS)]
@@ -66,10 +64,8 @@ class RawReader:
             wrong = (row < 0) | (row > _HIGHEST)
             if wrong.any():
                 bad = int(np.argmax(wrong))
-                msg = (
-                    f"{source.at(line)}: sample {record[1].strip()!r}, variant {header[n_fixed + bad]!r}: a dosage must be "
-                    f"a number from 0 to 2, got {cells[bad].strip()!r}"
-                )
+                where = f"{source.at(line)}: sample {record[1].strip()!r}, variant {header[n_fixed + bad]!r}"
+                msg = f"{where}: a dosage must be a number from 0 to 2, got {cells[bad].strip()!r}"
                 raise DataError(msg)
             rows.append(row[counts])
             lines.append(line)

@@ -79,7 +79,7 @@ class Reader(Protocol):
 
 
 READERS: Registry[Reader] = Registry("format")
-"""Every reader of inputs: ``table``, ``fasta``, ``dosage``, ``hapmap``, ``vcf``, ``plink``, ``raw``, ``ped``, ``intervals``."""
+"""Every reader of inputs, by the name of its format: ``table``, ``fasta``, ``vcf``, ``plink`` ..."""
 
 
 def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any) -> Dataset:
@@ -89,8 +89,8 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
     ----------
     path
         Table with a sequence column, FASTA, table of genotypes (dosages or letters), HapMap, VCF, BCF, PLINK (.bed,
-        .ped, .tped or .raw, or their name without ending), or intervals (BED, or a table with chromosome, start and end); plain or
-        gzip.
+        .ped, .tped or .raw, or their name without ending), or intervals (BED, or a table with chromosome, start and
+        end); plain or gzip.
     reading, **words
         What is said about the files, as a value or as words of their own (``trait_table=``, ``missing=`` ...), which
         win; see `Reading`.
@@ -160,6 +160,8 @@ def _refuse_other_names(source: Source) -> None:
 
 
 def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
+    from automl_pheno.data.genotype_table import first_no_genotype
+
     if options.sequence_column is not None and preview.header:
         return "table"
     # with a genome, columns of small starts and ends are no dosages
@@ -173,13 +175,15 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
     if not preview.rows:
         msg = f"{source.path}: only a header and no rows of {len(preview.header)} columns"
         raise DataError(msg)
+    first = first_no_genotype(source, preview.delimiter, options.missing)
     shown = ", ".join(preview.header[:8]) + (", ..." if len(preview.header) > 8 else "")
     msg = (
         f"{source.path}: the format is not recognised: not FASTA, VCF, PLINK, HapMap or intervals, no column of DNA "
-        f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of traits "
-        "goes beside the inputs as the trait table (--trait-table); a few columns of genotypes have a digit in their names"
+        f"sequences, and the columns are not genotypes, like 0, 1, 2 or AA, AG, GG (columns: {shown}); a table of "
+        "traits goes beside the inputs as the trait table (--trait-table)"
     )
-    raise DataError(msg)
+    few = "; so few columns may be scores or genotypes: with a digit in each name they are variants"
+    raise DataError(f"{msg}; {first}" if first else f"{msg}{few}")
 
 
 _NOTHING = Inputs(kind="genotype", values=np.empty((0, 0), dtype=np.float32))

@@ -188,17 +188,15 @@ def _dosages(
     alleles = site.alleles() if "GT" in site.keys else None
     # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
     ploidy = None if alleles is None else _ploidy(site, alleles, samples, found)
+    columns: list[FloatArray] = []
+    lacking = np.ones((len(real), len(samples)), dtype=np.bool_)
     if there[0] == "DS":
         columns = list(_from_doses(site, samples, real, ploidy))
         lacking = np.isnan(columns)
         found.stated += int((~lacking[:, rows]).sum())
-        if len(there) == 1 or not lacking.any():
-            return [column[rows] for column in columns]
-    else:
-        columns, lacking = [], np.ones((len(real), len(samples)), dtype=np.bool_)
-    assert alleles is not None
-    used = lacking.any(axis=0)
-    calls = list(_from_calls(site, alleles, samples, real, found, ploidy, used))
+    if alleles is None or "GT" not in there or not lacking.any():
+        return [column[rows] for column in columns]
+    calls = list(_from_calls(site, alleles, samples, real, found, ploidy, lacking.any(axis=0)))
     found.counted += int((lacking & ~np.isnan(calls))[:, rows].sum())
     filled = np.where(lacking, calls, columns) if columns else calls
     return [column[rows] for column in filled]

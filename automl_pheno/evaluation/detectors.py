@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from automl_pheno.data import Dataset, FloatArray, InputKind, Inputs, IntArray
+from automl_pheno.data.copies import best_columns, correlations
 from automl_pheno.data.encode import complement_table
 from automl_pheno.registry import Registry
 from automl_pheno.splits.components import Of, learn_components
@@ -25,6 +26,7 @@ Detect = Callable[[Dataset, FloatArray, IntArray, IntArray, IntArray, np.random.
 BOTH: tuple[InputKind, ...] = ("sequence", "genotype")
 
 _N_COMPONENTS = 10
+_CANDIDATES = 50
 _BLOCK_CELLS = 20_000_000
 _MOST_VARIANTS = 20_000
 _BASE = np.full(16, 4, dtype=np.int32)
@@ -68,6 +70,28 @@ def detectors_for(inputs: Inputs) -> tuple[str, ...]:
     complete = inputs.kind == "genotype" and not bool(np.isnan(inputs.values).any())
     names = (name for name, detector in DETECTORS.items() if inputs.kind in detector.kinds)
     return tuple(name for name in names if not (complete and name == "missingness"))
+
+
+@_add(
+    "one_column",
+    ("genotype",),
+    "one variant alone tells of the trait, which a gene of large effect does, or a column that is no variant",
+)
+def one_column(
+    dataset: Dataset, y: FloatArray, train: IntArray, held_out: IntArray, group: IntArray, rng: np.random.Generator
+) -> FloatArray:
+    """Predict by linear regression on the variant that correlates most with the trait; the mean where it is missing."""
+    del group, rng
+    values = dataset.inputs.values
+    best = best_columns(values, train, y, 0.0, _CANDIDATES)
+    exact = np.abs(correlations(values[:, best], train, y))
+    mean = float(y[train].mean())
+    if not len(exact) or exact.max() == 0:
+        return np.full(len(held_out), mean)
+    x = values[:, best[int(np.argmax(exact))]].astype(np.float64)
+    known = train[~np.isnan(x[train])]
+    slope, intercept = np.polyfit(x[known], y[known], 1)
+    return np.where(np.isnan(x[held_out]), mean, intercept + slope * x[held_out])
 
 
 @_add("nearest_neighbour", BOTH, "held-out samples have others so like them in training that the value can be copied")
