@@ -67,7 +67,9 @@ def test_groups_make_fewer_samples_of_many():
     alone, grouped = find(predictions, y), find(predictions, y, groups=groups)
     assert alone.names == ()
     assert grouped.names == ("b",)
-    assert grouped.grouped
+    assert (grouped.grouped, grouped.few_groups) == (True, 0)
+    few = find(predictions, y, groups=groups // 3)
+    assert (few.names, few.grouped, few.few_groups) == (alone.names, False, 4)
 
 
 def test_the_score_of_folds_is_the_mean_over_folds():
@@ -111,6 +113,12 @@ def test_the_winner_in_words():
     assert tie_sentence("forest", ties("gblup", "cnn-3"), is_first=True, unknown=0) == (
         "forest is first of three that validation cannot tell apart: forest, gblup and cnn-3 (95% paired bootstrap of "
         "samples over 42 held-out predictions, jointly for 11 candidates)."
+    )
+    few = replace(ties("gblup"), few_groups=4)
+    assert tie_sentence("forest", few, is_first=False, unknown=2).startswith("forest is one of two that validation")
+    assert tie_sentence("forest", few, is_first=False, unknown=2).endswith(
+        " for 11 candidates). These are of 4 groups, too few to draw groups anew, so more may be tied. 2 candidates "
+        "without held-out predictions in this folder could not be compared."
     )
     assert tie_sentence("forest", ties(), is_first=True, unknown=0) == ""
 
