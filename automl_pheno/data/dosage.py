@@ -17,9 +17,9 @@ from automl_pheno.data.genotype_table import (
     named_like_variant,
     read_genotypes,
 )
-from automl_pheno.data.intervals import END_NAMES, START_NAMES
 from automl_pheno.data.numbers import SENTINELS
 from automl_pheno.data.options import HIGHEST_PLOIDY
+from automl_pheno.data.places import place_column
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
@@ -44,7 +44,7 @@ class DosageReader:
         names = [name.lower() for name in preview.header]
         if {*names} & {*SEQUENCE_NAMES} or sequence_like(preview, missing):
             return False
-        if {*names} & {*START_NAMES} and {*names} & {*END_NAMES}:
+        if place_column(preview.header, "start") and place_column(preview.header, "end"):
             return False
         places = [place for place in range(1, len(names)) if not is_aside(names[place])]
         columns = [[row[place] for row in preview.rows] for place in places]
