@@ -86,7 +86,8 @@ def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
         if name in names:
             msg = f"{_FRAME}: ids are in the index and in column {name!r}; name the index, or leave one of them out"
             raise DataError(msg)
-        return frame.rename_axis(index=name).reset_index()
+        named: pd.DataFrame = frame.rename_axis(index=name).reset_index()
+        return named
     if any(map(is_id_name, names)) or not all(pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes):
         return frame
     made = pd.Series([f"row{number}" for number in range(1, len(frame) + 1)], index=frame.index, name="id")

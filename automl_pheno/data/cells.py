@@ -16,7 +16,8 @@ from automl_pheno.data.ids import counts_rows
 from automl_pheno.data.options import Missing
 from automl_pheno.data.sentinels import sentence, sentinels
 from automl_pheno.data.source import Source
-from automl_pheno.data.written import advice, decimal_commas
+from automl_pheno.data.written import advice, decimal_commas, is_number
+from automl_pheno.data.written import parse_number as parse_number
 from automl_pheno.errors import DataError, known_names
 
 
@@ -178,14 +179,6 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], path: Path, column: str)
     return np.array(ids, dtype=np.str_)
 
 
-def parse_number(text: str) -> float:
-    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000``."""
-    if "_" in text:
-        msg = f"not a number: {text!r}"
-        raise ValueError(msg)
-    return float(text)
-
-
 def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
     """Split the columns of `table` into numeric ones and the others.
 
@@ -207,7 +200,7 @@ def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
             notes.append(f"{table.path}: column {name!r} has decimal commas")
         if isinstance(values, int):
             cell = cells[values]
-            rule = "is not finite" if _is_number(cell) else "is not numeric"
+            rule = "is not finite" if is_number(cell) else "is not numeric"
             more = advice(cell, cells, missing)
             unusable[name] = f"{rule}: {table.path}:{table.lines[values]}: {cell!r}" + (f" ({more})" if more else "")
         elif np.isnan(values).all():
@@ -245,11 +238,3 @@ def _numbers(cells: Sequence[str], missing: Collection[str]) -> FloatArray | int
             return row
         values[row] = number
     return values
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        parse_number(cell)
-    except ValueError:
-        return False
-    return True

@@ -24,6 +24,23 @@ _KINDS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 )  # fmt: skip
 
 
+def parse_number(text: str) -> float:
+    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000``."""
+    if "_" in text:
+        msg = f"not a number: {text!r}"
+        raise ValueError(msg)
+    return float(text)
+
+
+def is_number(cell: str) -> bool:
+    """Say whether `parse_number` reads it."""
+    try:
+        parse_number(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def decimal_commas(cells: Sequence[str], missing: Collection[str]) -> list[str] | None:
     """Return the cells with decimal points where all numbers have decimal commas or none, else None.
 
@@ -44,7 +61,7 @@ def advice(cell: str, cells: Sequence[str], missing: Collection[str]) -> str:
         if pattern.fullmatch(cell):
             return text
     known = [one for one in cells if one not in missing]
-    if sum(map(_is_plain, known)) >= _MOSTLY * len(known):
+    if sum(map(is_number, known)) >= _MOSTLY * len(known):
         return f"if it means missing, say so with --missing {cell}"
     return ""
 
@@ -52,14 +69,6 @@ def advice(cell: str, cells: Sequence[str], missing: Collection[str]) -> str:
 def means_numbers(cells: Sequence[object]) -> bool:
     """Say whether most of the cells are numbers, however they are written; dates are none."""
     texts = [cell for cell in cells if isinstance(cell, str) and cell]
-    found = sum(_is_plain(cell) or any(pattern.fullmatch(cell) for _, pattern, _ in _KINDS[1:]) for cell in texts)
+    found = sum(is_number(cell) or any(pattern.fullmatch(cell) for _, pattern, _ in _KINDS[1:]) for cell in texts)
     dates = sum(bool(_KINDS[0][1].fullmatch(cell)) for cell in texts)
     return bool(texts) and found - dates > _MOSTLY * len(texts)
-
-
-def _is_plain(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
