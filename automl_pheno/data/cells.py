@@ -163,8 +163,8 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], path: Path, column: str)
 
 
 def parse_number(text: str) -> float:
-    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000``."""
-    if "_" in text:
+    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000`` and ``１``."""
+    if "_" in text or not text.isascii():
         msg = f"not a number: {text!r}"
         raise ValueError(msg)
     return float(text)

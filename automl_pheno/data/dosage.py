@@ -71,7 +71,8 @@ def _share(columns: Sequence[Sequence[str]], missing: Collection[str], *, many: 
             continue
         values = np.array([numbers[cell] for cell in cells])
         known = values[~np.isnan(values)]
-        known = known[~np.isin(known, SENTINELS)] if np.isin(known, SENTINELS).mean() < _MOSTLY else known
+        marks = np.isin(known, SENTINELS)
+        known = known[~marks] if marks.sum() < _MOSTLY * len(known) else known
         whole = known[np.isfinite(known) & (known == np.rint(known))]
         dosages = int(((known >= 0) & (known <= _HIGHEST)).sum())
         if many:

@@ -33,6 +33,7 @@ from automl_pheno.errors import DataError
 
 _PROOF = 0.5  # share of names in common that proves what rows and columns are
 _NUMBERS = 0.4  # share of numbers below which calls are written out
+_LARGEST = 1e30  # of float32, in round numbers
 _CALL = re.compile(r"[ACGTN0-2][/|]?[ACGTN0-2]", re.IGNORECASE)
 _MARKS = ("-", "--", "?", "N", "NN", "./.")
 
@@ -86,6 +87,8 @@ class Numbers(dict[str, float]):
         try:
             value = math.nan if text in self._missing else parse_number(text)
         except ValueError:
+            value = math.inf
+        if abs(value) > _LARGEST:
             value = math.inf
         if len(self) < 1_000_000:
             self[cell] = value
