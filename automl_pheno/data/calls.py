@@ -116,6 +116,11 @@ def looks_written_out(cells: Collection[str], missing: Collection[str]) -> bool:
     return bool(known) and any(all(parse(cell) for cell in known) for parse in _NOTATIONS.values())
 
 
+def is_no_call(cell: str) -> bool:
+    """Say whether a cell is a missing call in every notation: NN, --, ./. and the like."""
+    return cell.upper() in _NO_CALLS or cell in _GAPS
+
+
 def are_two_digits(cells: Collection[str]) -> bool:
     """Say whether all cells are pairs of allele numbers (11, 12, 22) rather than numbers."""
     return bool(cells) and all(map(_TWO_DIGITS.fullmatch, cells))

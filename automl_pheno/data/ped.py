@@ -17,7 +17,7 @@ from automl_pheno.data.fam import FAM_COLUMNS, Fam
 from automl_pheno.data.plink import plink_text
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import BLANKS, Preview, Source
-from automl_pheno.data.variants import check_order, parse_position, unique_names, variant_table
+from automl_pheno.data.variants import check_order, parse_position, unique_names, variant_table, with_alleles
 from automl_pheno.errors import DataError
 
 _MAP = {4: (0, 1, 3), 3: (0, 1, 2)}  # columns -> those of chromosome, id, position
@@ -76,7 +76,7 @@ class PedReader:
             zero_is_missing=True,
             by_sample=not is_tped,
         ).count(skip_multiallelic=options.multiallelic == "skip", ploidy=None)
-        variants = variants[counted.kept].reset_index(drop=True).assign(ref=counted.refs, alt=counted.alts)
+        variants = with_alleles(variants[counted.kept], counted.refs, counted.alts)
         kept_rows = np.flatnonzero(counted.kept)
         variants, renamed = unique_names(variants, lambda row: where(int(kept_rows[row])))
 

@@ -45,6 +45,12 @@ def variant_table(
     return table
 
 
+def with_alleles(variants: pd.DataFrame, refs: Sequence[str], alts: Sequence[str]) -> pd.DataFrame:
+    """Return the table, counted anew, with other alleles."""
+    made = variants.reset_index(drop=True)
+    return made.assign(ref=pd.Series(list(refs), dtype=object), alt=pd.Series(list(alts), dtype=object))
+
+
 def parse_position(text: str, place: str) -> int:
     """Return a position in bp; raises DataError, with the place, where the text is no whole number from 0."""
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_POSITION):

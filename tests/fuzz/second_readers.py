@@ -136,8 +136,8 @@ def _second_fasta(path: Path, words: dict[str, Any]) -> Read | None:
     try:
         with pyfaidx.Fasta(str(copy), as_raw=True, rebuild=True) as genome:
             return {
-                "ids": list(genome.keys()),
-                "texts": [_as_read("".join(str(genome[name][:]).split())) for name in genome.keys()],
+                "ids": (names := list(genome.keys())),
+                "texts": [_as_read("".join(str(genome[name][:]).split())) for name in names],
             }
     except (pyfaidx.FastaIndexingError, ValueError, KeyError, OSError, UnicodeError, IndexError, TypeError):
         return None
@@ -147,7 +147,9 @@ def _second_fasta(path: Path, words: dict[str, Any]) -> Read | None:
 
 
 def _uneven(raw: bytes) -> bool:
-    """Say whether the lines of a record differ in length before the last: pyfaidx needs them alike, and does not check."""
+    """Say whether lines of a record differ in length, or end as on old Macs: pyfaidx does not check that."""
+    if raw.count(b"\r") != raw.count(b"\r\n"):
+        return True
     for record in raw.split(b">")[1:]:
         lengths = [len(line) for line in record.splitlines()[1:]]
         if len({*lengths[:-1]}) > 1 or (len(lengths) > 1 and lengths[-1] > lengths[0]):
@@ -331,7 +333,8 @@ _FIXED = ["FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE"]
 
 def _second_raw(path: Path, words: dict[str, Any]) -> Read | None:
     frame = _frame(path, words["sep"])
-    if frame is None or list(frame.columns[:6]) != _FIXED:
+    quoted = words["sep"] == " " and b'"' in path.read_bytes()  # which means nothing to PLINK
+    if frame is None or list(frame.columns[:6]) != _FIXED or quoted:
         return None
     frame = frame[(frame != "").any(axis=1)] if words["sep"] == " " else frame
     if frame["IID"].duplicated().any():
@@ -365,7 +368,9 @@ def _second_ped(path: Path, words: dict[str, Any]) -> Read | None:
     except UnicodeDecodeError:
         return None
     m = len(places)
-    if any(len(row) != 6 + 2 * m for row in rows) or len({row[1] for row in rows}) < len(rows):
+    if any(len(row) != 6 + 2 * m or row[0].startswith("#") for row in rows) or len({row[1] for row in rows}) < len(
+        rows
+    ):
         return None
     calls = np.array([row[6:] for row in rows]).reshape(len(rows), m, 2)
     values = np.full((len(rows), m), np.nan)
@@ -395,8 +400,8 @@ def ped(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
             alleles += ["0", "0"] if rng.random() < 0.03 else [pair[int(value > 1)], pair[int(value > 0)]]
         grid.append(["F1", name, "0", "0", "1", "-9", *map(str, alleles)])
     path = _write(folder / "x.ped", grid, " ", rng, header=False)
-    _write(path.with_suffix(".map"), [["1", f"rs{number}", "0", str(number + 1)] for number in range(m)], "\t",
-           np.random.default_rng(int(rng.integers(1 << 30))) if rng.random() < 0.2 else _Calm(), header=False)  # fmt: skip
+    listed = [["1", f"rs{number}", "0", str(number + 1)] for number in range(m)]
+    _write(path.with_suffix(".map"), listed, "\t", rng if rng.random() < 0.2 else _Calm(), header=False)
     return path, {}
 
 
