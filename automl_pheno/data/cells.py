@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray, StrArray
-from automl_pheno.data.ids import ID_NAMES, counts_rows
+from automl_pheno.data.ids import ID_NAMES as ID_NAMES
+from automl_pheno.data.ids import counts_rows
+from automl_pheno.data.options import Missing
+from automl_pheno.data.sentinels import sentence, sentinels
 from automl_pheno.data.source import Source
+from automl_pheno.data.written import advice, decimal_commas, is_number
+from automl_pheno.data.written import parse_number as parse_number
 from automl_pheno.errors import DataError, known_names
 
 
@@ -28,11 +33,14 @@ class Table:
         Line number of each row, counting from 1.
     cells
         Column name -> cells, stripped of surrounding blanks.
+    has_commas
+        A comma does not end a cell, so that numbers may have decimal commas.
     """
 
     path: Path
     lines: list[int]
     cells: dict[str, list[str]]
+    has_commas: bool = False
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -40,7 +48,7 @@ class Table:
     def without(self, names: Collection[str]) -> Table:
         """Return the table without the columns `names`."""
         kept = {name: cells for name, cells in self.cells.items() if name not in names}
-        return Table(path=self.path, lines=self.lines, cells=kept)
+        return replace(self, cells=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +63,14 @@ class Frames:
         Every column: integers, floats or text; None or NaN is missing.
     unusable
         Column -> why it cannot be a trait, with file, line and cell.
+    notes
+        What was noticed.
     """
 
     traits: pd.DataFrame
     columns: pd.DataFrame
     unusable: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def checked_records(
@@ -80,24 +91,29 @@ def checked_records(
         A column without a name (save the first), two of one name, or, while iterating, a row whose number
         of columns differs from the header's.
     """
-    records = source.records(delimiter)
-    names = tuple(header) if header is not None else _header(source, *next(records))
+    if header is None:
+        first, records = source.table(delimiter)
+        names = _header(source, first)
+    else:
+        names, records = tuple(header), source.records(delimiter)
     like = "the header" if header is None else "the first line"
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         for number, row in records:
             if len(row) != len(names):
                 msg = f"{source.at(number)}: expected {len(names)} columns as in {like}, got {len(row)}"
+                if len(row) == len(names) + 1 and delimiter == ",":
+                    msg += "; numbers need a decimal point, and row names a quoted header"
                 raise DataError(msg)
             yield number, row
 
     return names, rows()
 
 
-def _header(source: Source, line: int, first: Sequence[str]) -> tuple[str, ...]:
-    header = tuple(name.strip() for name in first)
+def _header(source: Source, names: Sequence[str]) -> tuple[str, ...]:
+    line = next(number for number, text in enumerate(source.lines(), start=1) if text.strip())
     seen: dict[str, int] = {}
-    for number, name in enumerate(header, start=1):
+    for number, name in enumerate(names, start=1):
         if not name and number > 1:
             msg = f"{source.at(line)}: column {number} has no name"
             raise DataError(msg)
@@ -105,7 +121,7 @@ def _header(source: Source, line: int, first: Sequence[str]) -> tuple[str, ...]:
             msg = f"{source.at(line)}: columns {seen[name]} and {number} have the same name {name!r}"
             raise DataError(msg)
         seen[name] = number
-    return header
+    return tuple(names)
 
 
 def read_table(source: Source, delimiter: str, header: Sequence[str] | None = None) -> Table:
@@ -125,7 +141,8 @@ def read_table(source: Source, delimiter: str, header: Sequence[str] | None = No
     if not rows:
         msg = f"{source.path}: only a header and no rows"
         raise DataError(msg)
-    return Table(path=source.path, lines=lines, cells=dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    cells = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return Table(path=source.path, lines=lines, cells=cells, has_commas=delimiter != ",")
 
 
 def find_id_column(header: Sequence[str], id_column: str | None, path: Path) -> str | None:
@@ -162,36 +179,37 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], path: Path, column: str)
     return np.array(ids, dtype=np.str_)
 
 
-def parse_number(text: str) -> float:
-    """Return the number that `text` states; raises ValueError for anything else, also for ``1_000`` and ``１``."""
-    if "_" in text or not text.isascii():
-        msg = f"not a number: {text!r}"
-        raise ValueError(msg)
-    return float(text)
-
-
-def to_frames(table: Table, ids: StrArray, missing: Collection[str]) -> Frames:
+def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
     """Split the columns of `table` into numeric ones and the others.
 
     A column is numeric if each cell is a finite number or missing, and at least one is a number. The first
     cell that breaks this is remembered, not raised: most such columns are no traits. Numbers of the rows are left out.
+    A numeric column with numbers that may mean "no value" (`sentinels`) is numeric, but no trait either.
     """
     index = pd.Index(ids, name="id")
     traits: dict[str, FloatArray] = {}
     columns: dict[str, object] = {}
     unusable: dict[str, str] = {}
+    notes: list[str] = []
     for name, cells in table.cells.items():
         if counts_rows(name, cells):
             continue
         values = _numbers(cells, missing)
+        if isinstance(values, int) and table.has_commas and (pointed := decimal_commas(cells, missing)) is not None:
+            values = _numbers(pointed, missing)
+            notes.append(f"{table.path}: column {name!r} has decimal commas")
         if isinstance(values, int):
             cell = cells[values]
-            rule = "is not finite" if _is_number(cell) else "is not numeric"
-            unusable[name] = f"{rule}: {table.path}:{table.lines[values]}: {cell!r}"
+            rule = "is not finite" if is_number(cell) else "is not numeric"
+            more = advice(cell, cells, missing)
+            unusable[name] = f"{rule}: {table.path}:{table.lines[values]}: {cell!r}" + (f" ({more})" if more else "")
         elif np.isnan(values).all():
             unusable[name] = f"has no values in {table.path}"
         else:
             traits[name] = values
+            if found := sentinels(values, missing):
+                row = int(np.argmax(np.isin(values, found)))
+                unusable[name] = sentence(values, found, f"{table.path}:{table.lines[row]}")
             whole = bool(np.all(np.isfinite(values)) and np.all(values == np.rint(values)))
             small = whole and bool(np.abs(values).max() < 2**53)
             columns[name] = values.astype(np.int64) if small else values
@@ -201,6 +219,7 @@ def to_frames(table: Table, ids: StrArray, missing: Collection[str]) -> Frames:
         traits=pd.DataFrame(traits, index=index, dtype=np.float64),
         columns=pd.DataFrame(columns, index=index),
         unusable=unusable,
+        notes=tuple(notes),
     )
 
 
@@ -219,11 +238,3 @@ def _numbers(cells: Sequence[str], missing: Collection[str]) -> FloatArray | int
             return row
         values[row] = number
     return values
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        parse_number(cell)
-    except ValueError:
-        return False
-    return True

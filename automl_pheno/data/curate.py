@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from automl_pheno.data.copies import check_copies
-from automl_pheno.data.dataset import Dataset
+from automl_pheno.data.dataset import Dataset, FloatArray
+from automl_pheno.data.written import means_numbers
 from automl_pheno.errors import DataError
 
 FEWEST_SAMPLES = 20
@@ -18,19 +19,46 @@ def choose_trait(dataset: Dataset, trait: str | None) -> str:
     Raises
     ------
     DataError
-        No such trait, no trait at all, or several and none named.
+        No such trait, no trait at all, or several and none named; or none is named, and the only numeric column counts
+        the samples, or another holds numbers that are written in another way.
     """
     if trait is not None:
         dataset.y(trait)
         return trait
     names = [str(name) for name in dataset.traits.columns]
+    odd = [
+        name
+        for name in dataset.unusable
+        if name in dataset.columns and name not in names and means_numbers(dataset.columns[name].tolist())
+    ]
     if not names:
-        msg = f"{dataset.name}: has no numeric trait; give a table of traits"
+        why = f"column {odd[0]!r} {dataset.unusable[odd[0]]}" if odd else "give a table of traits (--trait-table)"
+        msg = f"{dataset.name}: has no numeric trait; {why}"
         raise DataError(msg)
     if len(names) > 1:
-        msg = f"{dataset.name}: has {len(names)} numeric columns, say which is the trait: {', '.join(names)}"
+        msg = f"{dataset.name}: has {len(names)} numeric columns, say which is the trait: {', '.join(names)} (--trait)"
+        raise DataError(msg)
+    if odd:
+        msg = (
+            f"{dataset.name}: the only numeric column is {names[0]!r}, but {odd[0]!r} {dataset.unusable[odd[0]]}; "
+            "mend that, or say which is the trait (--trait)"
+        )
+        raise DataError(msg)
+    if _counts(dataset.traits[names[0]].to_numpy(dtype=np.float64)):
+        msg = (
+            f"{dataset.name}: the only numeric column, {names[0]!r}, counts the {len(dataset):,} samples; say that it "
+            f"is the trait (--trait {names[0]}), or give a table of traits (--trait-table)"
+        )
         raise DataError(msg)
     return names[0]
+
+
+def _counts(values: FloatArray) -> bool:
+    """Say whether the values are the numbers from 0 or 1 to n, in any order."""
+    ordered = np.sort(values)
+    if len(values) < FEWEST_SAMPLES:
+        return False
+    return ordered[0] in (0, 1) and bool(np.array_equal(ordered - ordered[0], np.arange(len(values))))
 
 
 def drop_missing(dataset: Dataset, trait: str) -> Dataset:

@@ -145,9 +145,15 @@ class Dataset:
             msg = f"trait {trait!r} {self.unusable[trait]}"
             raise DataError(msg)
         if trait not in self.traits.columns:
-            msg = f"{self.name}: no trait {trait!r}; {known_names(trait, map(str, self.traits.columns))}"
+            msg = f"{self.name}: no trait {trait!r}; {self._known_traits(trait)}"
             raise DataError(msg)
         return self.traits[trait].to_numpy(dtype=np.float64)
+
+    def _known_traits(self, trait: str) -> str:
+        names = [str(name) for name in self.traits.columns]
+        if not names:
+            return "it has no numeric column; traits of another file are given with --trait-table"
+        return f"{known_names(trait, names)}; those of another file are given with --trait-table"
 
     def take(self, rows: npt.NDArray[Any]) -> Dataset:
         """Return the samples at `rows` (integer positions or a boolean mask)."""
@@ -170,5 +176,5 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.inputs.values).tobytes())
         for name in self.traits.columns:
             digest.update(str(name).encode())
-            digest.update(self.y(str(name)).tobytes())
+            digest.update(self.traits[name].to_numpy(dtype=np.float64).tobytes())
         return digest.hexdigest()

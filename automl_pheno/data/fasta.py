@@ -13,7 +13,7 @@ from automl_pheno.errors import DataError
 
 
 class FastaReader:
-    """Sequences from FASTA; the id is the first word after ``>``, the rest becomes the column ``description``."""
+    """Sequences from FASTA: the id ends at the first white space, what follows becomes the column ``description``."""
 
     def recognises(self, preview: Preview, missing: Collection[str]) -> bool:
         """Say whether the file begins with ``>``."""
@@ -30,9 +30,9 @@ class FastaReader:
         for number, line in enumerate(source.lines(), start=1):
             text = line.strip()
             if text.startswith(">"):
-                name, _, description = text[1:].strip().partition(" ")
-                names.append(name)
-                descriptions.append(description.strip())
+                words = text[1:].split(maxsplit=1)
+                names.append(words[0] if words else "")
+                descriptions.append(words[1] if len(words) > 1 else "")
                 lines.append(number)
                 parts.append([])
             elif text and not parts:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits, is_no_call, looks_written_out
-from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column, parse_number
+from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.numbers import as_dosages
 from automl_pheno.data.read import ReadOptions, Samples
@@ -29,6 +29,7 @@ from automl_pheno.data.variant_list import (
     variants_beside,
 )
 from automl_pheno.data.variants import genotype_notes, with_alleles
+from automl_pheno.data.written import is_number, parse_number
 from automl_pheno.errors import DataError
 
 _PROOF = 0.5  # share of names in common that proves what rows and columns are
@@ -325,7 +326,7 @@ def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) 
         for name, cell in zip(header[1:], map(str.strip, record[1:]), strict=True):
             if is_aside(name) or cell in missing or looks_written_out([cell], missing):
                 continue
-            number = _is_number(cell)
+            number = is_number(cell)
             if number and 0 <= float(cell) <= 2:
                 continue
             kind = "a number that is no dosage" if number else "no number and no call"
@@ -376,20 +377,12 @@ def _are_alleles(pairs: Sequence[tuple[str, ...]]) -> bool:
 def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool:
     """Say whether most cells are calls that are written out, rather than numbers."""
     counts = Counter(cell for row in rows for cell in row if cell not in missing and not is_no_call(cell))
-    numbers = sum(count for cell, count in counts.items() if _is_number(cell))
+    numbers = sum(count for cell, count in counts.items() if is_number(cell))
     return bool(counts) and (numbers < _NUMBERS * counts.total() or are_two_digits(counts))
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        parse_number(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadOptions) -> str:

@@ -4,13 +4,15 @@ Names of columns are weak evidence, cells that equal the ids of the data are str
 plots, blocks and counts are numbers, too. The rule:
 
 1. A column matches by the samples whose id, or other name that the data give them, is among its cells.
-2. Where what matches are bare numbers, only a column that is named like an id serves, or the first one. Numbers of rows
-   (1 to n in order, without a name) serve where nothing else does.
+2. Where what matches are bare numbers, only a column that is named like an id serves; or the first one, if no other
+   is named so and no number stands there twice. Numbers of rows (1 to n in order, without a name) serve where nothing
+   else does.
 3. Only where no column matches whole, ids are shortened to the individual of ``FID_IID`` or ``FID:IID``: one to one,
    in a column that is named like an id or stands first and has no id twice, and never to bare numbers; save that
    ``7_7`` is 7 in a column named like an id.
-4. The column that most samples match serves. Another that pairs the samples with other rows is refused where it is
-   nearly as good: as many matches, or half as many where the one that serves is not named like an id.
+4. The column that most samples match serves; at a tie the one that matches in more rows. Another that pairs the samples
+   with other rows is refused where it is nearly as good: where as many samples match it (and as many rows, if it is not
+   named like an id and the one that serves is), or half as many and the one that serves is no better named.
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ from automl_pheno.errors import DataError
 OWN = "the same id"
 """The form of ids that the data and a file state as they are."""
 
-ID_NAMES = (
+_OF_SAMPLES = (
     "id", "sample", "sample_id", "sampleid", "samples", "iid", "individual", "individual_id", "taxa", "taxon",
     "accession", "line", "sequence_id", "seq_id", "sequence_name", "seq_name", "name", "ids", "", "unnamed: 0",
-    "gid", "genotype", "genotype_id", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone",
-    "patient", "subject", "participant", "donor", "animal", "accession_id", "line_id", "genotype_name", "line_name",
-    "plant_id", "patient_id", "subject_id", "animal_id", "variety_name", "entry_id", "plant", "entry",
+    "gid", "genotype_id", "accession_id", "line_id", "plant_id", "patient_id", "subject_id", "animal_id", "entry_id",
+    "genotype_name", "line_name", "variety_name",
 )  # fmt: skip
+_OF_SAMPLES_OR_GROUPS = (
+    "genotype", "variety", "cultivar", "hybrid", "germplasm", "inbred", "strain", "clone", "patient", "subject",
+    "participant", "donor", "animal", "plant", "entry",
+)  # fmt: skip
+ID_NAMES = _OF_SAMPLES + _OF_SAMPLES_OR_GROUPS
 """Column names, in lower case, that are taken for the sample id; the first that the file has."""
 
 _MARKS = re.compile(r"[\W_]+")
@@ -125,6 +131,12 @@ class Pairing:
         known = set(self.labels)
         return all(_NUMBER.fullmatch(key) for key in self.keys if key in known)
 
+    @cached_property
+    def covered(self) -> int:
+        """Number of rows that have a sample."""
+        known = set(self.keys)
+        return sum(label in known for label in self.labels)
+
     def agrees_with(self, other: Pairing) -> bool:
         """Say whether the samples that both match have the same rows, and at least one does."""
         common = 0
@@ -153,6 +165,11 @@ def is_id_name(name: str) -> bool:
     return _MARKS.sub("", name.lower()) in _PLAIN_NAMES
 
 
+def is_group_name(name: str) -> bool:
+    """Say whether a column of this name may hold ids, or groups of samples."""
+    return name.lower() in _OF_SAMPLES_OR_GROUPS
+
+
 def counts_rows(name: str, cells: Sequence[str]) -> bool:
     """Say whether a column has no name and counts the rows from 0 or 1, as R and pandas write it."""
     start = cells[0] if cells else ""
@@ -161,9 +178,7 @@ def counts_rows(name: str, cells: Sequence[str]) -> bool:
     return all(cell == str(number) for number, cell in enumerate(cells, start=int(start)))
 
 
-def pair(
-    ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, can_shorten: bool = True
-) -> Pairing | None:
+def pair(ours: Mapping[str, StrArray], columns: Sequence[IdColumn], path: Path, *, remedy: str = "") -> Pairing | None:
     """Return how samples and rows are paired by the column whose cells equal the ids, or None where none does.
 
     Parameters
@@ -174,8 +189,8 @@ def pair(
         Those that may hold ids; a single one is the one that the user names.
     path
         Of the columns, for the error.
-    can_shorten
-        Whether ids may be shortened where none matches whole.
+    remedy
+        For the error; without one it names the option.
 
     Raises
     ------
@@ -183,12 +198,12 @@ def pair(
         Two columns match that pair the samples with different rows.
     """
     found = [made for column in columns if (made := _best(_whole(ours, column))) is not None]
-    if not found and can_shorten:
+    if not found:
         found = [made for column in columns if (made := _best(_shortened(ours[OWN], column))) is not None]
-    served, rest = (found, []) if len(columns) == 1 else _may_serve(found)
+    served, rest = (found, []) if len(columns) == 1 else _may_serve(found, columns)
     if not served:
         return None
-    best = max(served, key=lambda made: (made.count, made.column.is_named))
+    best = max(served, key=lambda made: (made.count, made.covered, made.column.is_named))
     rivals = [
         made
         for made in (*served, *(made for made in rest if made.count >= best.count))
@@ -196,7 +211,7 @@ def pair(
     ]
     serious = [made for made in rivals if _is_serious(made, best)]
     if serious:
-        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN])))
+        raise DataError(_two_columns(best, serious[0], path, len(ours[OWN]), remedy))
     return Pairing(
         column=best.column,
         form=best.form,
@@ -206,25 +221,36 @@ def pair(
     )
 
 
-def _may_serve(found: Sequence[Pairing]) -> tuple[list[Pairing], list[Pairing]]:
+def _may_serve(found: Sequence[Pairing], columns: Sequence[IdColumn]) -> tuple[list[Pairing], list[Pairing]]:
     """Return what may serve, and numbers that may not, but cast doubt on other numbers."""
-    doubtful = [made for made in found if made.is_bare and not (made.column.is_named or made.column.is_first)]
+    named = [column for column in columns if column.is_named and not column.counts_rows]
+
+    def is_doubtful(made: Pairing) -> bool:
+        if made.column.is_named or not made.is_bare:
+            return False
+        twice = len(set(made.column.cells)) < len(made.column.cells)
+        return bool(named) or not made.column.is_first or twice
+
+    doubtful = [made for made in found if is_doubtful(made)]
     served = [made for made in found if made not in doubtful]
     served = [made for made in served if not made.column.counts_rows] or served
     return served, doubtful if served and all(made.is_bare for made in served) else []
 
 
 def _is_serious(rival: Pairing, best: Pairing) -> bool:
-    if rival.count == best.count or (rival.column.is_named and not best.column.is_named):
-        return True
-    return rival.count >= _HALF * best.count and (rival.column.is_named or not best.column.is_named)
+    better_named = best.column.is_named and not rival.column.is_named
+    if rival.count == best.count:
+        return not better_named or rival.covered >= best.covered
+    return not better_named and (
+        rival.count >= _HALF * best.count or (not best.column.is_named and rival.column.is_named)
+    )
 
 
-def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int) -> str:
+def _two_columns(best: Pairing, rival: Pairing, path: Path, total: int, remedy: str) -> str:
+    names = " or ".join(f"--id-column {made.column.name!r}" for made in (best, rival))
     return (
         f"{path}: {best.column} ({best.count:,} of {total:,} samples) and {rival.column} ({rival.count:,}) both hold "
-        f"ids of the samples, but pair them with different rows; say which one is meant: --id-column "
-        f"{best.column.name!r} or --id-column {rival.column.name!r}"
+        f"ids of the samples, but pair them with different rows; {remedy or f'say which one is meant: {names}'}"
     )
 
 
@@ -295,25 +321,38 @@ def _renames() -> Iterator[tuple[str, Rename]]:
     yield "IID of FID:IID", _behind(":")
 
 
-_NEARLY: tuple[tuple[str, Rename], ...] = (
-    ("in upper and lower case", str.casefold),
-    ("in blanks, dashes and other marks", lambda name: re.sub(r"[\W_]+", "", name)),
-    ("in leading zeros or a decimal point", lambda name: re.sub(r"(?<![\d.])0+(?=\d)", "", name.removesuffix(".0"))),
-)
+def _plain_number(name: str) -> str:
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"(?<=\d)\.0+$", "", name))
+
+
+def _without_marks(name: str) -> str | None:
+    plain = _MARKS.sub("", name)
+    return None if plain.isdecimal() else plain
+
+
+_NEARLY: tuple[tuple[str, Rename, Rename], ...] = (
+    ("equal them; if it holds the ids, name it: --id-column {name}", str, str),
+    ("differ from them only in upper and lower case ({theirs!r} against {ours!r}): write them alike",
+     str.casefold, str.casefold),
+    ("differ from them only in leading zeros or a decimal point ({theirs!r} against {ours!r}): write them alike",
+     _plain_number, _plain_number),
+    ("differ from them only in blanks, dashes and other marks ({theirs!r} against {ours!r}): write them alike",
+     _without_marks, _without_marks),
+    ("may be the individuals without their families ({theirs!r} against {ours!r}), or numbers of plots: write whole "
+     "ids, or columns FID and IID", _behind("_"), str),
+)  # fmt: skip
 
 
 def nearly(ours: Sequence[str], columns: Sequence[IdColumn]) -> str:
     """Return how ids of the data that match nowhere would match after all, "" if they would not."""
-    for what, rename in _NEARLY:
-        known = {rename(name): name for name in ours}
-        for column in columns:
-            found = {cell: known[made] for cell in column.cells if (made := rename(cell)) in known}
+    for column in sorted(columns, key=lambda column: not column.is_named):
+        for what, rename_ours, rename_theirs in _NEARLY:
+            known = {made: name for name in ours if (made := rename_ours(name)) is not None}
+            found = {cell: known[made] for cell in column.cells if (made := rename_theirs(cell)) in known}
             if found:
                 cell, name = next(iter(found.items()))
-                return (
-                    f"{len(found):,} ids of {column} differ from them only {what} ({cell!r} against {name!r}); "
-                    "write them alike"
-                )
+                text = what.format(name=column.name or "''", theirs=cell, ours=name)
+                return f"{len(found):,} cells of {column} {text}"
     return ""
 
 

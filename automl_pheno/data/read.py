@@ -12,7 +12,7 @@ import pandas as pd
 
 from automl_pheno.data.cells import Frames, Table, to_frames
 from automl_pheno.data.dataset import Dataset, Inputs, StrArray
-from automl_pheno.data.options import READING_WORDS, Reading, ReadOptions
+from automl_pheno.data.options import READING_WORDS, Missing, Reading, ReadOptions
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.errors import DataError
 from automl_pheno.registry import Registry
@@ -137,7 +137,7 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
         traits=frames.traits,
         columns=columns,
         files={str(file): Source(file).sha256() for file in (source.path, *samples.files)},
-        notes=(f"{source.path}: {_describe(samples.inputs)} (format {name})", *samples.notes),
+        notes=(f"{source.path}: {_describe(samples.inputs)} (format {name})", *samples.notes, *frames.notes),
         unusable=frames.unusable,
     )
     if traits is not None:
@@ -189,7 +189,7 @@ def _recognise(source: Source, preview: Preview, options: ReadOptions) -> str:
 _NOTHING = Inputs(kind="genotype", values=np.empty((0, 0), dtype=np.float32))
 
 
-def _own_frames(samples: Samples, missing: Collection[str]) -> Frames:
+def _own_frames(samples: Samples, missing: Missing) -> Frames:
     if samples.table is not None:
         return to_frames(samples.table, samples.ids, missing)
     index = pd.Index(samples.ids, name="id")

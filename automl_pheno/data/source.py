@@ -7,12 +7,16 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
+from automl_pheno.data.foreign import foreign
+from automl_pheno.data.ids import is_id_name
 from automl_pheno.errors import DataError
 from automl_pheno.progress import tick
 
@@ -25,6 +29,10 @@ _DELIMITERS = (",", "\t", ";")
 BLANKS = " "
 """Delimiter of tables whose fields stand between any number of blanks."""
 
+_MARK = "\ufeff"  # of byte order; files that were joined have it in the middle, too
+_STATED = re.compile(r'"?sep=(.)"?')
+_WORD = re.compile(r'"([^"]*)"(?=\s|$)|(\S+)')
+_LINES_OF_DELIMITER = 20
 _PREVIEW_ROWS = 200
 _PREVIEW_CELLS = 50_000  # of a wide table fewer rows tell enough
 _NO_TABLE = (">", "@", "##")
@@ -43,7 +51,7 @@ class Preview:
     first_line
         The first line that is not blank, without its end; "" for an empty file.
     delimiter
-        Comma, tab or semicolon: the one that splits the first line into most fields; `BLANKS` where none does.
+        Comma, tab or semicolon: the one that splits the first lines into as many fields; `BLANKS` where none does.
     header
         Fields of the first line; empty for FASTA, binary files and other formats that are no tables.
     rows
@@ -71,7 +79,11 @@ class Source:
     def check(self) -> None:
         """Raise DataError unless this is a readable, non-empty file of text."""
         self.check_there()
-        if self.is_binary(self._head()):
+        head = self._head()
+        if what := foreign(head):
+            msg = f"{self.path}: {what}"
+            raise DataError(msg)
+        if self.is_binary(head):
             msg = f"{self.path}: is binary (or UTF-16), not UTF-8 text"
             raise DataError(msg)
 
@@ -114,7 +126,7 @@ class Source:
                 yield line
 
     def lines(self) -> Iterator[str]:
-        """Yield each line with its end; a byte order mark is dropped."""
+        """Yield each line with its end; byte order marks are dropped."""
         reading = self._reading()
         with reading as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
             try:
@@ -124,19 +136,26 @@ class Source:
                     if "\x00" in line:
                         msg = f"{self.at(number)}: a NUL byte; the file is binary or damaged"
                         raise DataError(msg)
-                    yield line
+                    yield line.removeprefix(_MARK)
             except UnicodeDecodeError as error:
                 msg = f"{self.at(self._bad_line())}: not UTF-8 text (byte 0x{error.object[error.start]:02x})"
                 raise DataError(msg) from None
 
     def records(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-        """Yield the line number and the fields of each record that is not blank; quotes may span lines."""
+        """Yield the line number and the fields of each record that is not blank; quotes may span lines.
+
+        A first line ``sep=;``, which Excel understands, is no record.
+        """
+        lines = (
+            "\n" if number == 0 and _STATED.fullmatch(line.strip()) else line
+            for number, line in enumerate(self.lines())
+        )
         if delimiter == BLANKS:
-            for number, line in enumerate(self.lines(), start=1):
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, line.split()
+                    yield number, _words(line)
             return
-        reader = csv.reader(self.lines(), delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         while True:
             start = reader.line_num + 1
             try:
@@ -149,6 +168,38 @@ class Source:
             if record and not (len(record) == 1 and not record[0].strip()):
                 yield start, record
 
+    def table(self, delimiter: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+        """Return the first record, stripped, and the others with their line numbers.
+
+        A delimiter at the end of each row is none, and a header of R that is one short gets "" for the row names;
+        between commas and semicolons only if it is quoted, since a decimal comma makes rows longer, too.
+        """
+        records = self.records(delimiter)
+        line, record = next(records, (1, [""]))
+        names = [name.strip() for name in record]
+        second = next(records, None)
+        if second is None:
+            return names, iter(())
+        rest = chain([second], records)
+        width, ends = len(second[1]) - len(names), not second[1][-1].strip()
+        if ends and (width == 1 or (width == 0 and len(names) > 1 and not names[-1])):
+            names = names if width else names[:-1]
+            return names, (
+                (number, row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row)
+                for number, row in rest
+            )
+        if width == 1 and (delimiter in (BLANKS, "\t") or self._has_row_names(line, names, second[1])):
+            names = ["", *names]
+        return names, rest
+
+    def _has_row_names(self, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
+        """Say whether a header between commas is one short since R wrote it, not since numbers have decimal commas.
+
+        R quotes it; and where a column of ids comes first, R numbers the rows from 1.
+        """
+        quoted = next(islice(self.lines(), line - 1, line)).startswith('"')
+        return quoted and (not is_id_name(names[0]) or row[0].strip() == "1")
+
     def preview(self) -> Preview:
         """Return the beginning of the file; of formats in binary only the first bytes."""
         self.check_there()
@@ -156,18 +207,18 @@ class Source:
         if head.startswith(_BINARY):
             return Preview(path=self.path, head=head, first_line="", delimiter=",", header=(), rows=())
         self.check()
-        first = next((line for line in self.lines() if line.strip()), "").rstrip("\r\n")
-        delimiter = max(_DELIMITERS, key=first.count)
-        if delimiter not in first and len(first.split()) > 1:
-            delimiter = BLANKS
+        begin = list(islice((line for line in self.lines() if line.strip()), _LINES_OF_DELIMITER))
+        stated = _STATED.fullmatch(begin[0].strip()) if begin else None
+        first = begin[1 if stated and len(begin) > 1 else 0].rstrip("\r\n") if begin else ""
+        delimiter = stated.group(1) if stated else _delimiter(first, begin)
         header: tuple[str, ...] = ()
         rows: list[tuple[str, ...]] = []
         if not first.startswith(_NO_TABLE):
-            for _, record in self.records(delimiter):
+            names, records = self.table(delimiter)
+            header = tuple(names)
+            for _, record in records:
                 fields = tuple(cell.strip() for cell in record)
-                if not header:
-                    header = fields
-                elif len(fields) == len(header):
+                if len(fields) == len(header):
                     rows.append(fields)
                 if len(rows) == _PREVIEW_ROWS or len(rows) * len(header) > _PREVIEW_CELLS:
                     break
@@ -190,6 +241,27 @@ class Source:
         with self._reading() as stream:
             decoded = (line.decode("utf-8", errors="surrogateescape") for line in stream)
             return next(number for number, text in enumerate(decoded, start=1) if _undecodable(text))
+
+
+def _delimiter(first: str, lines: Sequence[str]) -> str:
+    """Return what splits the first line into most fields, and the others into as many (or one more: row names)."""
+    found = [one for one in _DELIMITERS if one in first]
+    if not found:
+        return BLANKS if len(first.split()) > 1 else _DELIMITERS[0]
+    if len(found) == 1:
+        return found[0]
+
+    def rate(delimiter: str) -> tuple[float, int]:
+        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter)]
+        alike = sum(width - widths[0] in (0, 1) for width in widths)
+        return alike / len(widths), widths[0]
+
+    return max(found, key=rate)
+
+
+def _words(line: str) -> list[str]:
+    """Return the fields between blanks; quoted ones may hold blanks."""
+    return [quoted or plain for quoted, plain in _WORD.findall(line)] if '"' in line else line.split()
 
 
 def _undecodable(text: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from automl_pheno.data.cells import Table, check_ids, find_id_column, parse_number, read_table
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.encode import encode_sequences, looks_like_protein
+from automl_pheno.data.ids import is_group_name
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.errors import DataError, known_names
@@ -76,11 +77,19 @@ def _is_dna(cell: str) -> int:
     return int(sum(map(upper.count, "ACGTUN")) >= _MOST_BASES * len(upper))
 
 
+def _is_sequence(name: str) -> bool:
+    return len(name) >= _SHORTEST and set(name.upper()) <= set("ACGTUN")
+
+
 def _find_sequence_column(source: Source, preview: Preview, options: ReadOptions) -> tuple[str, tuple[str, ...]]:
     header = preview.header
+    alike = sequence_like(preview, options.missing)
     for name in header:
-        if len(name) >= 2 * _SHORTEST and _is_dna(name) and name.isalpha():
-            msg = f"{source.at(1)}: the first line must name the columns, but {name[:20]!r} is a sequence"
+        if _is_sequence(name) and (name in alike or len(name) >= 2 * _SHORTEST):
+            msg = (
+                f"{source.at(1)}: the first line must name the columns, but {name[:20]!r} is a sequence; add a line "
+                "such as id,sequence above it, in the order of the columns"
+            )
             raise DataError(msg)
     if options.sequence_column is not None:
         if options.sequence_column not in header:
@@ -88,7 +97,6 @@ def _find_sequence_column(source: Source, preview: Preview, options: ReadOptions
             msg = f"{source.path}: no sequence column {asked!r}; {known_names(asked, header)}"
             raise DataError(msg)
         return options.sequence_column, ()
-    alike = sequence_like(preview, options.missing)
     lower = {name.lower(): name for name in reversed(header)}
     named = next((lower[name] for name in SEQUENCE_NAMES if name in lower), None)
     if named is not None:
@@ -97,7 +105,7 @@ def _find_sequence_column(source: Source, preview: Preview, options: ReadOptions
             return named, (f"sequences are taken from column {named!r}; {_join(others)} also looks like DNA",)
         return named, ()
     if len(alike) > 1:
-        msg = f"{source.path}: columns {_join(alike)} all look like DNA; say which one is meant (sequence_column)"
+        msg = f"{source.path}: columns {_join(alike)} all look like DNA; say which one is meant (--sequence-column)"
         raise DataError(msg)
     if not alike:
         raise DataError(_no_sequences(source, preview))
@@ -118,7 +126,9 @@ def _find_ids(
     header = [name for name in table.cells if name != sequence_column]
     # with a trait table, id_column may be a column of that table alone
     asked = options.id_column if options.id_column in header or not options.has_trait_table else None
-    column = find_id_column(header, asked, source.path)
+    # a column of genotypes or lines may be a group
+    groups = {name for name in header if name != asked and is_group_name(name) and not _differ(table.cells[name])}
+    column = find_id_column([name for name in header if name not in groups], asked, source.path)
     first = next(iter(table.cells))
     if column is None and first != sequence_column and _serves_as_id(table.cells[first], options.missing):
         column = first
@@ -128,9 +138,13 @@ def _find_ids(
     return None, ids, (f"no column of unique ids; samples are called row1 to row{len(table)}",)
 
 
+def _differ(cells: Sequence[str]) -> bool:
+    return len(set(cells)) == len(cells)
+
+
 def _serves_as_id(cells: Sequence[str], missing: Collection[str]) -> bool:
     """Say whether all cells are there, differ and are not measurements."""
-    if len(set(cells)) < len(cells) or any(cell in missing for cell in cells):
+    if not _differ(cells) or any(cell in missing for cell in cells):
         return False
     try:
         return all(parse_number(cell).is_integer() for cell in cells)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.cells import Frames, Table, parse_number, read_table, to_frames
-from automl_pheno.data.dataset import Dataset, FloatArray, IntArray, StrArray
+from automl_pheno.data.cells import Table, read_table, to_frames
+from automl_pheno.data.dataset import Dataset, StrArray
 from automl_pheno.data.ids import OWN, IdColumn, Pairing, examples, nearly, pair
 from automl_pheno.data.options import Missing
+from automl_pheno.data.replicates import merge_replicates
 from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.written import is_number, parse_number
 from automl_pheno.errors import DataError, known_names
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
     notes += more
     keys = found.keys
     frames = to_frames(table, np.arange(len(table)).astype(np.str_), missing)
+    notes += frames.notes
     frames, labels, replicate_notes = merge_replicates(frames, np.array(found.labels, dtype=np.str_), source.path)
     yielding = [] if samples.columns is None else [str(name) for name in samples.columns.columns]
     dataset = replace(
@@ -214,7 +217,7 @@ def _as_plink(
     return rest, more, [f"{table.path}: {lost:,} cells are -9, which is missing in {what}"] if lost else []
 
 
-def _names_of_headless(preview: Preview, known: Collection[str]) -> tuple[str, ...] | None:
+def _names_of_headless(preview: Preview, known: set[str]) -> tuple[str, ...] | None:
     """Return names for the columns of a table whose first line is a row, else None.
 
     It is one if it has an id of the data, or if numbers with a decimal point stand in it and rows below have ids.
@@ -226,12 +229,15 @@ def _names_of_headless(preview: Preview, known: Collection[str]) -> tuple[str, .
     """
     first = preview.header
     here = [place for place, cell in enumerate(first) if cell in known]
-    if len({first[place] for place in here}) >= max(_FEWEST_OF_TRANSPOSED, len(first) / 2):
+    many = len({first[place] for place in here}) >= max(_FEWEST_OF_TRANSPOSED, len(first) / 2)
+    if many and not any(row[0] in known for row in preview.rows):
         msg = (
             f"{preview.path}: columns are named after samples ({examples([first[place] for place in here])}), so the "
             "table is transposed: samples must be rows and traits columns"
         )
         raise DataError(msg)
+    if _names_numbers(preview):
+        return None
     # a name of a column may be that of a sample, too
     here = [place for place in here if not preview.rows or any(row[place] in known for row in preview.rows)]
     if not here and _is_row(first):
@@ -241,13 +247,25 @@ def _names_of_headless(preview: Preview, known: Collection[str]) -> tuple[str, .
     n = len(first)
     if preview.path.name.removesuffix(".gz").endswith(".fam") and n == len(_FAM_COLUMNS):
         return _FAM_COLUMNS
-    if 1 in here and n > 2:
+    rows = (first, *preview.rows)
+    if 1 in here and n > 2 and len({row[1] for row in rows} & known) >= len({row[0] for row in rows} & known):
         return (*_PLINK_COLUMNS, *_numbered("phenotype", n - 2))
     if here[0] == 0:
         return ("id", *_numbered("phenotype", n - 1))
     names = [f"column{number}" for number in range(1, n + 1)]
     names[here[0]] = "id"
     return tuple(names)
+
+
+def _names_numbers(preview: Preview) -> bool:
+    """Say whether a cell of the first line that is no number stands above numbers, so that it names them."""
+    return any(
+        not is_number(first)
+        and any(map(is_number, below))
+        and all(is_number(cell) or cell in _USUALLY_MISSING for cell in below)
+        for first, *below in zip(preview.header, *preview.rows, strict=True)
+        if first not in _USUALLY_MISSING
+    )
 
 
 def _numbered(name: str, n: int) -> list[str]:
@@ -261,96 +279,6 @@ def _is_row(cells: Sequence[str]) -> bool:
     except ValueError:
         return False
     return any(not value.is_integer() for value in values)
-
-
-def merge_replicates(frames: Frames, keys: StrArray, path: Path) -> tuple[Frames, StrArray, list[str]]:
-    """Return one row for each key, in the order they first appear, the keys, and notes.
-
-    Numeric columns that differ within a key become their mean, with the number of values as the column ``NAME_n``
-    and their sd (n - 1 in the denominator) as ``NAME_sd``; other columns that differ are dropped.
-
-    Raises
-    ------
-    DataError
-        A column ``NAME_n`` or ``NAME_sd`` is there already.
-    """
-    codes, labels = pd.factorize(keys)
-    index = pd.Index(labels, name="id")
-    names = np.array(labels, dtype=np.str_)
-    if len(labels) == len(keys):
-        return (
-            Frames(
-                traits=frames.traits.set_axis(index), columns=frames.columns.set_axis(index), unusable=frames.unusable
-            ),
-            names,
-            [],
-        )
-    traits: dict[str, Any] = {}
-    columns: dict[str, Any] = {}
-    averaged: list[str] = []
-    dropped: list[str] = []
-    for name in map(str, frames.columns.columns):
-        if name not in frames.traits.columns:
-            text = _agreeing(frames.columns[name], codes, len(labels))
-            if text is None:
-                dropped.append(name)
-            else:
-                columns[name] = pd.Series(text, index=index, dtype=object)
-            continue
-        n, mean, sd, differs = _statistics(frames.traits[name].to_numpy(dtype=np.float64), codes, len(labels))
-        traits[name] = mean
-        whole = not differs and bool(np.isfinite(mean).all() and (mean == np.rint(mean)).all())
-        columns[name] = mean.astype(np.int64) if whole else mean
-        if differs:
-            averaged.append(name)
-            for new, values in ((f"{name}_n", n), (f"{name}_sd", sd)):
-                if new in frames.columns.columns:
-                    msg = f"{path}: column {new!r} is needed for the replicates of {name!r}; rename it"
-                    raise DataError(msg)
-                columns[new] = values
-    notes = [f"{path}: {len(keys):,} rows of {len(labels):,} ids"]
-    if averaged:
-        notes[0] += (
-            f"; averaged: {_listed(averaged)} (columns {averaged[0]}_n and {averaged[0]}_sd: values and their sd)"
-        )
-    if dropped:
-        notes.append(f"{path}: dropped, since rows of one id differ: {_listed(dropped)}")
-    return (
-        Frames(
-            traits=pd.DataFrame(traits, index=index, dtype=np.float64),
-            columns=pd.DataFrame(columns, index=index),
-            unusable=frames.unusable,
-        ),
-        names,
-        notes,
-    )
-
-
-def _statistics(values: FloatArray, codes: IntArray, n_keys: int) -> tuple[IntArray, FloatArray, FloatArray, bool]:
-    """Return number, mean and sd of the values of each key, and whether any key has different ones."""
-    there = np.isfinite(values)
-    codes, values = codes[there], values[there]
-    n = np.bincount(codes, minlength=n_keys)
-    first = np.full(n_keys, np.nan)
-    first[codes[::-1]] = values[::-1]
-    # around the first value, so that equal values have exactly their own mean
-    mean = first + np.bincount(codes, weights=values - first[codes], minlength=n_keys) / np.maximum(n, 1)
-    squares = np.bincount(codes, weights=(values - mean[codes]) ** 2, minlength=n_keys)
-    sd = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
-    return n.astype(np.int64), mean, sd, bool((values != first[codes]).any())
-
-
-def _agreeing(column: pd.Series[Any], codes: IntArray, n_keys: int) -> list[object] | None:
-    """Return the one value of each key, or None where a key has several; missing ones do not count."""
-    found: list[object] = [None] * n_keys
-    for code, value in zip(codes.tolist(), column.tolist(), strict=True):
-        if value is None or value != value:
-            continue
-        if found[code] is None:
-            found[code] = value
-        elif found[code] != value:
-            return None
-    return found
 
 
 def _no_overlap(dataset: Dataset, path: Path, table: Table) -> str:
@@ -369,8 +297,3 @@ def _no_overlap(dataset: Dataset, path: Path, table: Table) -> str:
             return f"{text}; column {name!r} of {path} has {found.count:,} of the ids (--id-column {name})"
     hint = nearly(dataset.ids.tolist(), columns)
     return f"{text}; {hint}" if hint else f"{text}; --id-column names the column of ids"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_EXAMPLES])
-    return f"{shown}, ... ({len(names)} columns)" if len(names) > _EXAMPLES else shown

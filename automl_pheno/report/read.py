@@ -34,6 +34,7 @@ _MANIFEST = "manifest.json"
 _IMPORTANCE = "importance"
 _FOR_OTHERS = "modisco_"
 """Arrays under such names repeat others for another program and are not read."""
+_IDS = ("id", "nearest_id")
 _TEXT = {
     "id", "chromosome", "block", "lead", "motif", "motif_a", "motif_b", "filter", "group", "query", "target_id", "a",
     "b", "name_a", "name_b", "consensus", "reference", "base_a", "base_b", "strongest", "association_lead",
@@ -278,6 +279,15 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_samples(path: Path) -> pd.DataFrame:
+    """Return a table with a row a sample; ids are text, also ``NA``, ``None`` and ``007``."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in table.columns:
+        if name not in _IDS:
+            table[name] = _typed(table[name]) if (table[name] != "").any() else np.nan
+    return table
+
+
 def _typed(column: pd.Series) -> pd.Series:
     given = column[column != ""]
     if len(given) and given.isin(["True", "False"]).all():
@@ -295,7 +305,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def _table(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path, converters={"id": str}) if path.is_file() else None
+    return read_samples(path) if path.is_file() else None
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

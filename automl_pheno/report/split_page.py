@@ -18,6 +18,7 @@ from automl_pheno.report import html, split_figures
 from automl_pheno.report import split_sections as sections
 from automl_pheno.report.html import Markup
 from automl_pheno.report.picture import LITERAL, Picture
+from automl_pheno.report.read import read_samples
 from automl_pheno.report.style import NARROW
 from automl_pheno.report.write import FOLDER, write_picture
 from automl_pheno.study.run_folder import COMPARISON, SPLIT, SPLIT_CARD, SPLIT_SAMPLES
@@ -68,7 +69,7 @@ def read_split_files(folder: Path) -> SplitFiles:
     try:
         card = json.loads((folder / SPLIT_CARD).read_text(encoding="utf-8"))
         source = folder / (SPLIT_SAMPLES if (folder / SPLIT_SAMPLES).is_file() else SPLIT)
-        samples = pd.read_csv(source, converters={"id": str, "set": str, "nearest_id": str})
+        samples = read_samples(source)
         fold = pd.to_numeric(samples["fold"])
         numbers = fold.fillna(-1).astype(int).to_numpy()
         samples["side"] = [

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from automl_pheno.errors import StudyError
 from automl_pheno.report.picture import LITERAL, Picture, render
 from automl_pheno.report.prediction_figures import predicted_observed_picture
+from automl_pheno.report.read import read_samples
 from automl_pheno.report.search_figures import learning_curve_picture
 from automl_pheno.study.dashboard.artifacts import ARTIFACTS, Artifact
 from automl_pheno.study.records import TrialRecord
@@ -36,7 +36,7 @@ def draw_predictions(run: Path, record: TrialRecord) -> bytes:
     """
     import json
 
-    table = pd.read_csv(run / TEST_PREDICTIONS, converters={"id": str})
+    table = read_samples(run / TEST_PREDICTIONS)
     if record.name not in table:
         msg = f"{run / TEST_PREDICTIONS}: holds no predictions of {record.name}"
         raise StudyError(msg)

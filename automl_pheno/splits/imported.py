@@ -18,7 +18,7 @@ import numpy as np
 from automl_pheno.data import Dataset, IntArray, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.file import read_split
-from automl_pheno.splits.imported_ids import REVERSED, IdMatcher, read_cells
+from automl_pheno.splits.imported_ids import REVERSED, IdMatcher, id_columns, read_cells
 from automl_pheno.splits.split import SETS, BoolArray, Split
 
 _SET_NAMES = {
@@ -78,8 +78,14 @@ def read_any_split(path: str | Path, dataset: Dataset) -> ImportedSplit:
     if header[:4] == _OURS:
         return _ours(read_split(path), dataset, path)
     matcher = IdMatcher(dataset.ids)
-    place_id, place_set, body = _columns(path, lines)
-    values = _by_row(path, body, len(header), place_id, place_set, matcher)
+    place_set, body = _columns(path, lines)
+    for line, cells in body:
+        if len(cells) != len(header):
+            msg = f"{path}:{line}: expected {len(header)} columns, got {len(cells)}"
+            raise SplitError(msg)
+    columns = id_columns(header, [cells for _, cells in body], dataset.ids, leave_out=place_set)
+    rows = matcher.rows_of(columns, path)
+    values = _by_row(path, body, place_set, rows, matcher)
     written = [value for value, _ in values.values()]
     if all(value.lower() in _SET_NAMES for value in written):
         split = _of_sets(path, dataset, values)
@@ -123,16 +129,15 @@ def _ours(split: Split, dataset: Dataset, path: Path) -> ImportedSplit:
     )
 
 
-def _columns(path: Path, lines: list[tuple[int, list[str]]]) -> tuple[int, int, list[tuple[int, list[str]]]]:
-    """Return where ids and sets stand, and the lines below the header if there is one."""
+def _columns(path: Path, lines: list[tuple[int, list[str]]]) -> tuple[int, list[tuple[int, list[str]]]]:
+    """Return where the sets stand, and the lines below the header if there is one."""
     cells = lines[0][1]
     names = [cell.lower().lstrip("#") for cell in cells]
-    ids = [place for place, name in enumerate(names) if name in _IDS]
     sets = [names.index(name) for name in _SETS if name in names]
-    if ids and sets:
+    if sets and len(cells) > 1:
         body = lines[1:]
-    elif len(cells) == 2 and not ids and not sets:
-        ids, sets, body = [0], [1], lines
+    elif len(cells) == 2 and not any(name in _IDS for name in names):
+        sets, body = [1], lines
     else:
         msg = (
             f"{path}:{lines[0][0]}: a split is a table of an id ({', '.join(_IDS[:4])} ...) and a set or fold "
@@ -142,24 +147,22 @@ def _columns(path: Path, lines: list[tuple[int, list[str]]]) -> tuple[int, int, 
     if not body:
         msg = f"{path}: has a header but no samples"
         raise SplitError(msg)
-    return ids[0], sets[0], body
+    return sets[0], body
 
 
 def _by_row(
-    path: Path, body: list[tuple[int, list[str]]], width: int, place_id: int, place_set: int, matcher: IdMatcher
+    path: Path, body: list[tuple[int, list[str]]], place_set: int, rows: IntArray, matcher: IdMatcher
 ) -> dict[int, tuple[str, int]]:
     """Return row of the data -> what the file says of it, and on which line."""
     values: dict[int, tuple[str, int]] = {}
     turned: list[tuple[int, str, int, str]] = []
-    for line, cells in body:
-        if len(cells) != width:
-            msg = f"{path}:{line}: expected {width} columns, got {len(cells)}"
-            raise SplitError(msg)
-        name, value = cells[place_id], cells[place_set]
-        row = matcher.row(name)
+    for (line, cells), row, own in zip(body, rows.tolist(), matcher.cells or [""] * len(body), strict=True):
         if row < 0:
             continue
-        if name.endswith(REVERSED) and str(matcher.ids[row]) != name:
+        value = cells[place_set]
+        # an id that lost what hashFrag appends stands for the sequence turned round
+        name = own if own in cells else f"{own}{REVERSED}"
+        if name != own:
             turned.append((row, value, line, name))
             continue
         if row in values:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from automl_pheno.data import IntArray, StrArray
-from automl_pheno.errors import SplitError
+from automl_pheno.data.ids import OWN, IdColumn, Pairing, examples, pair
+from automl_pheno.errors import DataError, SplitError
 
 REVERSED = "_Reversed"
 """What hashFrag appends to the id of a reverse complement."""
@@ -19,69 +20,78 @@ REVERSED = "_Reversed"
 
 @dataclass(slots=True)
 class IdMatcher:
-    """Finds the row of a sample by its id, or by its family and individual id.
+    """Finds the rows of samples by their ids, or by family and individual ids: one way for all of a file.
+
+    Names are given first, each its number; then the way is chosen by which most samples match, as trait tables have it
+    (`automl_pheno.data.ids`).
 
     Attributes
     ----------
     ids
         Of the data, shape (n,).
-    counts
-        Way of matching, in words -> ids of the file that were found so.
     """
 
     ids: StrArray
-    counts: dict[str, int] = field(default_factory=dict)
-    _exact: dict[str, int] = field(default_factory=dict)
-    _inner: dict[str, int] = field(default_factory=dict)
-    _seen: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _numbers: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _found: Pairing | None = None
 
-    def __post_init__(self) -> None:
-        self._exact = {name: row for row, name in enumerate(self.ids.tolist())}
-        for separator in ("_", ":"):
-            for name, row in self._exact.items():
-                tail = name.partition(separator)[2]
-                if tail:
-                    # an individual id that two families have stands for neither
-                    self._inner[tail] = row if self._inner.get(tail, row) == row else -1
+    def number(self, *parts: str) -> int:
+        """Return the number of a name; `parts` are ``id`` or ``FID, IID``."""
+        return self._numbers.setdefault(parts, len(self._numbers))
 
-    def row(self, *parts: str) -> int:
-        """Return the row of a sample, -1 if the data do not have it; `parts` are ``id`` or ``FID, IID``."""
-        found = self._seen.get(parts)
-        if found is None:
-            found = self._seen[parts] = self._find(*parts)
-        return found
+    def rows(self, path: Path) -> IntArray:
+        """Return the row of each name by its number, -1 where the data do not have it; raises SplitError."""
+        return self.rows_of([_column(list(self._numbers), self.ids, name="id", is_first=True)], path)
 
-    def _find(self, *parts: str) -> int:
-        name = parts[-1]
-        tries = [("as they are", name)]
-        if len(parts) == 2:
-            family = parts[0]
-            tries = [("as FID_IID", f"{family}_{name}"), ("as FID:IID", f"{family}:{name}"), ("by IID", name)]
-        if name.endswith(REVERSED):
-            tries.append((f"without {REVERSED}", name.removesuffix(REVERSED)))
-        for way, text in tries:
-            if text in self._exact:
-                return self._count(way, self._exact[text])
-        inner = self._inner.get(name, -1)
-        return self._count("by the part of FID_IID behind the family", inner) if inner >= 0 else -1
+    def rows_of(self, columns: Sequence[IdColumn], path: Path) -> IntArray:
+        """Return the row of the sample of each cell of the column that holds the ids, -1 where there is none."""
+        try:
+            self._found = pair({OWN: self.ids}, columns, path, remedy="leave one of them out")
+        except DataError as error:
+            raise SplitError(str(error)) from None
+        if self._found is None:
+            return np.full(len(columns[0].cells), -1, dtype=np.int64)
+        place = {key: row for row, key in enumerate(self._found.keys)}
+        return np.array([place.get(label, -1) for label in self._found.labels], dtype=np.int64)
 
-    def _count(self, way: str, row: int) -> int:
-        self.counts[way] = self.counts.get(way, 0) + 1
-        return row
-
-    def rows(self, *columns: Iterable[str]) -> IntArray:
-        """Return the row of each sample, -1 where the data do not have it; int64."""
-        return np.array([self.row(*parts) for parts in zip(*columns, strict=True)], dtype=np.int64)
+    @property
+    def cells(self) -> Sequence[str]:
+        """Of the column that holds the ids, after `rows_of`."""
+        return () if self._found is None else self._found.column.cells
 
     def notes(self, name: str) -> tuple[str, ...]:
         """Return how ids were matched where that was not by the id as it is."""
-        other = {way: count for way, count in self.counts.items() if way != "as they are"}
-        return tuple(f"{name}: {count:,} ids are matched {way}" for way, count in other.items())
+        if self._found is None or self._found.form == OWN:
+            return ()
+        way = self._found.form.replace(f"{OWN} in the data, ", "as ").replace(" in the table", "", 1)
+        matched = len(set(self._found.labels) & set(self._found.keys))
+        return (f"{name}: {matched:,} ids are matched {way if way.startswith('as ') else f'by {way}'}",)
 
     @property
     def examples(self) -> str:
         """The first ids of the data, for messages."""
-        return ", ".join(map(repr, self.ids[:3].tolist())) + (", ..." if len(self.ids) > 3 else "")
+        return examples(self.ids)
+
+
+def id_columns(names: Sequence[str], cells: Sequence[Sequence[str]], ids: StrArray, leave_out: int) -> list[IdColumn]:
+    """Return the columns of a table that may hold ids, all but the one at `leave_out`; cells are those of each row."""
+    return [
+        _column([(row[place],) for row in cells], ids, name=name, is_first=place == 0)
+        for place, name in enumerate(names)
+        if place != leave_out
+    ]
+
+
+def _column(parts: Sequence[tuple[str, ...]], ids: StrArray, *, name: str, is_first: bool) -> IdColumn:
+    known = set(ids.tolist())
+    cells = [one[-1] if one[-1] in known else one[-1].removesuffix(REVERSED) for one in parts]
+    if not any(len(one) > 1 for one in parts):
+        return IdColumn(name=name, cells=cells, is_first=is_first)
+    joined = {
+        form: [mark.join((*one[:-1], cell)) for one, cell in zip(parts, cells, strict=True)]
+        for form, mark in (("FID_IID", "_"), ("FID:IID", ":"))
+    }
+    return IdColumn(name=name, cells=cells, joined=joined, is_first=is_first)
 
 
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -96,10 +96,12 @@ def read_pairs(path: str | Path, dataset: Dataset, threshold: float | None = Non
     if threshold is None and kinship:
         threshold, ladder = KINSHIP_LADDER[0], KINSHIP_LADDER[1:]
     matcher = IdMatcher(dataset.ids)
+    listing = list(_rows(path, lines if has_header else chain([start], lines), layout, matcher))
+    rows = matcher.rows(path)
     best: dict[tuple[int, int], float] = {}
-    listed = unknown = 0
-    for first, second, score in _rows(path, lines if has_header else chain([start], lines), layout, matcher):
-        listed += 1
+    listed, unknown = len(listing), 0
+    for one, other, score in listing:
+        first, second = int(rows[one]), int(rows[other])
         if first < 0 or second < 0:
             unknown += 1
         elif first != second and (threshold is None or score >= threshold):
@@ -164,7 +166,7 @@ def _layout(path: Path, cells: list[str]) -> tuple[_Layout, bool]:
 def _rows(
     path: Path, lines: Iterator[tuple[int, list[str]]], layout: _Layout, matcher: IdMatcher
 ) -> Iterator[tuple[int, int, float]]:
-    """Yield the two rows, -1 for a sample that is not of the data, and the similarity."""
+    """Yield the numbers of the two names and the similarity."""
     any_row = False
     for number, cells in lines:
         any_row = True
@@ -178,7 +180,7 @@ def _rows(
             raise SplitError(msg)
         if math.isnan(score):
             continue
-        first, second = (matcher.row(*(cells[place] for place in where)) for where in (layout.first, layout.second))
+        first, second = (matcher.number(*(cells[place] for place in where)) for where in (layout.first, layout.second))
         yield first, second, score
     if not any_row:
         msg = f"{path}: has a header but no pairs"

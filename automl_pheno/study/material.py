@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import yaml
 
 from automl_pheno.curation import check_suits
-from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
-from automl_pheno.errors import SplitError, StudyError
+from automl_pheno.data import Dataset, InputKind, choose_trait, drop_missing, save_dataset
+from automl_pheno.errors import AutoMLPhenoError, SplitError, StudyError
 from automl_pheno.files import write_text, writing
 from automl_pheno.rng import derive_seed
 from automl_pheno.simulate import SIMULATORS, Truth
+from automl_pheno.space.load import load_space
 from automl_pheno.space.tree import SearchSpace
 from automl_pheno.splits import MadeSplit, Split, make_split, read_split
 from automl_pheno.study.config import StudyConfig
@@ -33,6 +35,12 @@ from automl_pheno.study.run_folder import (
     write_split_files,
 )
 from automl_pheno.study.slots.machine import Machine
+
+_SPACES: dict[InputKind, tuple[str, ...]] = {
+    "sequence": ("cnn.yaml", "cnn_aligned.yaml", "cnn_global.yaml"),
+    "genotype": ("cnn_genotype.yaml",),
+}
+"""Spaces that come with the package, by what they are for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +91,10 @@ def prepare(
         progress.message(note)
     check_suits(config.curation, dataset.kind)
     if space.input != dataset.kind:
-        msg = f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s"
+        msg = (
+            f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s; "
+            f"{_spaces_for(dataset.kind, config.space.parent)} (--space)"
+        )
         raise StudyError(msg)
     made = None
     about = _data_identity(dataset, trait)
@@ -96,6 +107,16 @@ def prepare(
         msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
         raise StudyError(msg)
     return Material(space=space, dataset=dataset, trait=trait, about=about, split=split, made=made, truth=truth)
+
+
+def _spaces_for(kind: InputKind, folder: Path) -> str:
+    """Return which spaces in `folder` are for this kind of data, or those that come with the package."""
+    found = []
+    for path in sorted(folder.glob("*.yaml")):
+        with suppress(AutoMLPhenoError):
+            if load_space(path).input == kind:
+                found.append(str(path))
+    return f"take {' or '.join(found or [str(Path('search_spaces', name)) for name in _SPACES[kind]])}"
 
 
 def _split_of(path: Path, config: StudyConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:

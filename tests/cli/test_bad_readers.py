@@ -189,7 +189,7 @@ case(
     lines("t.csv", lambda rows: rows.__delitem__(slice(1, None))),
 )
 case("trait table whose replicates have no room", VCF, ("t.csv", "trait_n"), lambda folder: (
-    folder / "t.csv").write_text("id,trait,trait_n\ni0,1,1\ni0,2,1\ni1,3,1\n"))  # fmt: skip
+    folder / "t.csv").write_text("id,trait,trait_n\nsample_00,1,1\nsample_00,2,1\nsample_01,3,1\n"))  # fmt: skip
 
 # --- variants that the winner reads
 case("variants of other alleles", (*PREDICT, "g.vcf"), ("other alleles", "AAAA"),
