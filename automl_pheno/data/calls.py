@@ -116,6 +116,11 @@ def looks_written_out(cells: Collection[str], missing: Collection[str]) -> bool:
     return bool(known) and any(all(parse(cell) for cell in known) for parse in _NOTATIONS.values())
 
 
+def is_no_call(cell: str) -> bool:
+    """Say whether a cell is a missing call in every notation: NN, --, ./. and the like."""
+    return cell.upper() in _NO_CALLS or cell in _GAPS
+
+
 def are_two_digits(cells: Collection[str]) -> bool:
     """Say whether all cells are pairs of allele numbers (11, 12, 22) rather than numbers."""
     return bool(cells) and all(map(_TWO_DIGITS.fullmatch, cells))
@@ -275,6 +280,8 @@ class Written:
             return f"{where} may be a deletion or half a missing call; write deletions as D (and bases as I), or N"
         if unsaid:
             return f"{where}: the alleles of the variant are said to be {ref} and {alt}, got {rare}"
+        if _mixed(tally):
+            return f"{where}: the variant has letters and numbers as alleles ({', '.join(sorted(tally))}); use one kind"
         return (
             f"{where}: the variant has {len(tally)} alleles ({', '.join(sorted(tally))}), which one dosage cannot "
             "count; correct it, or leave such variants out (--multiallelic skip)"
@@ -327,7 +334,7 @@ class _Alleles:
             if any(_GAP in call for call in calls.values()):
                 return None
         seen = {allele for call in calls.values() for allele in call} - {_LOST}
-        if len(seen | named) > _DIPLOID:
+        if len(seen | named) > _DIPLOID or _mixed(seen):
             return None
         ref, alt = _in_order(seen, *said)
         dosage = np.full(len(self._calls), np.nan, dtype=np.float32)
@@ -338,6 +345,11 @@ class _Alleles:
             elif call:
                 dosage[code] = _DIPLOID * call.count(alt) / len(call) if alt else 0.0
         return _Dosages(dosage=dosage, half=half, ref=ref, alt=alt)
+
+
+def _mixed(alleles: Collection[str]) -> bool:
+    """Say whether some are numbers and some letters: 1 may be A, then."""
+    return len({allele.isdecimal() for allele in alleles}) > 1
 
 
 def _in_order(seen: set[str], ref: str, alt: str) -> tuple[str, str]:

@@ -91,15 +91,15 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
     if wrong:
         some = ", ".join(repr(name) for name in ids.iloc[wrong[:_EXAMPLES]])
         msg = (
-            f"{dataset.name}: {len(wrong):,} of {inputs.width:,} variants are the trait {trait!r} itself (|r| = 1 with it "
-            f"or with its ranks): {some}; take them out of the genotypes. A true locus that decides the trait alone is "
+            f"{dataset.name}: {len(wrong):,} of {inputs.width:,} variants are the trait {trait!r} itself (|r| = 1 with "
+            f"it or its ranks): {some}; take them out of the genotypes. A true locus that decides the trait alone is "
             "said to be one by its chromosome and position (in NAME.variants.csv beside the table, or in a VCF)"
         )
         raise DataError(msg)
     some = ", ".join(repr(name) for name in ids.iloc[found[:_EXAMPLES]])
     return (
-        f"{len(found):,} of {inputs.width:,} variants determine {trait} alone (|r| = 1): {some}; if they are no loci but "
-        "copies of the trait, take them out",
+        f"{len(found):,} of {inputs.width:,} variants determine {trait} alone (|r| = 1): {some}; if they are no loci "
+        "but copies of the trait, take them out",
     )
 
 

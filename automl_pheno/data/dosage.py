@@ -11,6 +11,7 @@ from automl_pheno.data.cells import checked_records
 from automl_pheno.data.genotype_table import (
     Numbers,
     are_markers_in_rows,
+    described_variants,
     is_aside,
     is_hapmap,
     is_raw,
@@ -46,14 +47,19 @@ class DosageReader:
             return False
         if place_column(preview.header, "start") and place_column(preview.header, "end"):
             return False
-        places = [place for place in range(1, len(names)) if not is_aside(names[place])]
+        described = len(described_variants(preview))
+        places = [place for place in range(max(described, 1), len(names)) if described or not is_aside(names[place])]
         columns = [[row[place] for row in preview.rows] for place in places]
         if len(columns) >= _FEW_VARIANTS:
             return _share(columns, missing, many=True) >= _MOSTLY
         if not places or _share(columns, missing, many=False) < _MOSTLY:
             return False
         matrix = preview.header[1:] == tuple(row[0] for row in preview.rows)
-        return matrix or sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
+        return (
+            matrix
+            or described > 0
+            or sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
+        )
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
         """Read the table; raises as `read_genotypes`, and DataError where the header repeats a name."""
@@ -71,7 +77,8 @@ def _share(columns: Sequence[Sequence[str]], missing: Collection[str], *, many: 
             continue
         values = np.array([numbers[cell] for cell in cells])
         known = values[~np.isnan(values)]
-        known = known[~np.isin(known, SENTINELS)] if np.isin(known, SENTINELS).mean() < _MOSTLY else known
+        marks = np.isin(known, SENTINELS)
+        known = known[~marks] if marks.sum() < _MOSTLY * len(known) else known
         whole = known[np.isfinite(known) & (known == np.rint(known))]
         dosages = int(((known >= 0) & (known <= _HIGHEST)).sum())
         if many:

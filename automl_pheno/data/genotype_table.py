@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits, looks_written_out
-from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column, parse_number
+from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits, is_no_call, looks_written_out
+from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.numbers import as_dosages
 from automl_pheno.data.read import ReadOptions, Samples
@@ -28,11 +28,13 @@ from automl_pheno.data.variant_list import (
     variant_columns,
     variants_beside,
 )
-from automl_pheno.data.variants import genotype_notes
+from automl_pheno.data.variants import genotype_notes, with_alleles
+from automl_pheno.data.written import is_number, parse_number
 from automl_pheno.errors import DataError
 
 _PROOF = 0.5  # share of names in common that proves what rows and columns are
 _NUMBERS = 0.4  # share of numbers below which calls are written out
+_LARGEST = 1e30  # of float32, in round numbers
 _CALL = re.compile(r"[ACGTN0-2][/|]?[ACGTN0-2]", re.IGNORECASE)
 _MARKS = ("-", "--", "?", "N", "NN", "./.")
 
@@ -87,6 +89,8 @@ class Numbers(dict[str, float]):
             value = math.nan if text in self._missing else parse_number(text)
         except ValueError:
             value = math.inf
+        if abs(value) > _LARGEST:
+            value = math.inf
         if len(self) < 1_000_000:
             self[cell] = value
         return value
@@ -107,7 +111,7 @@ def read_genotypes(source: Source, options: ReadOptions, *, transposed: bool) ->
     if table.texts is not None:
         counted = table.count(variants, options)
         values, more = counted.values.T, counted.notes
-        variants = variants[counted.kept].reset_index(drop=True).assign(ref=counted.refs, alt=counted.alts)
+        variants = with_alleles(variants[counted.kept], counted.refs, counted.alts)
     else:
         values, more = as_dosages(table.cells, table.bad, ploidy=options.ploidy, missing=options.missing)
         values = values.T if transposed else values
@@ -299,14 +303,20 @@ def are_markers_in_rows(source: Source, options: ReadOptions) -> bool:
     table, or the rows like variants of the list beside the table.
     """
     preview = source.preview()
-    described = variant_columns(_descriptions(preview.header, preview.rows))
-    if "chromosome" in described and {"position", "genetic position"} & {*described}:
+    if described_variants(preview):
         return True
     rows, columns = {row[0] for row in preview.rows}, {*preview.header[1:]}
     samples, variants = _trait_ids(options), listed_variants(source.path)
     by_samples = _common(columns, samples) - _common(rows, samples)
     by_variants = _common(rows, variants) - _common(columns, variants)
     return max(by_samples, by_variants) >= _PROOF and min(by_samples, by_variants) >= 0
+
+
+def described_variants(preview: Preview) -> list[str]:
+    """Return the leading columns that describe variants in rows, with chromosome and position; [] if they do not."""
+    leading = _descriptions(preview.header, preview.rows)
+    found = variant_columns(leading)
+    return leading if "chromosome" in found and {"position", "genetic position"} & {*found} else []
 
 
 def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) -> str:
@@ -316,7 +326,7 @@ def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) 
         for name, cell in zip(header[1:], map(str.strip, record[1:]), strict=True):
             if is_aside(name) or cell in missing or looks_written_out([cell], missing):
                 continue
-            number = _is_number(cell)
+            number = is_number(cell)
             if number and 0 <= float(cell) <= 2:
                 continue
             kind = "a number that is no dosage" if number else "no number and no call"
@@ -353,28 +363,26 @@ def _descriptions(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     count = next((place for place, name in enumerate(header) if place and _plain(name) not in known), len(header))
     found = variant_columns(header[:count])
     pair = [header.index(found[what]) for what in ("ref", "alt") if what in found]
-    if pair and not (len(pair) == 2 and all(row[pair[0]].upper() != row[pair[1]].upper() for row in rows)):
+    if pair and not _are_alleles([tuple(row[place].upper() for place in pair) for row in rows]):
         count = max(min(pair), 1)
     return list(header[:count])
 
 
+def _are_alleles(pairs: Sequence[tuple[str, ...]]) -> bool:
+    """Say whether two cells of each row are the alleles of a variant: they differ, and most are one letter."""
+    single = sum(len(cell) == 1 for pair in pairs for cell in pair)
+    return all(len(pair) == 2 and pair[0] != pair[1] for pair in pairs) and single >= len(pairs)
+
+
 def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool:
     """Say whether most cells are calls that are written out, rather than numbers."""
-    counts = Counter(cell for row in rows for cell in row if cell not in missing)
-    numbers = sum(count for cell, count in counts.items() if _is_number(cell))
+    counts = Counter(cell for row in rows for cell in row if cell not in missing and not is_no_call(cell))
+    numbers = sum(count for cell, count in counts.items() if is_number(cell))
     return bool(counts) and (numbers < _NUMBERS * counts.total() or are_two_digits(counts))
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        parse_number(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadOptions) -> str:

@@ -121,7 +121,9 @@ def _what_else(values: FloatArray, found: _Range, bad: Bad) -> DataError:
                 return bad(row, column, f"{rule}; if it means missing, say so with --missing {number:g}")
     row, column = _first(outside)
     if found.whole and found.low >= 1 and found.high <= HIGHEST_PLOIDY:
-        rule += "; no cell is 0, so genotypes may be counted from 1 (subtract 1), or these are scores, which belong into "
+        rule += (
+            "; no cell is 0, so genotypes may be counted from 1 (subtract 1), or these are scores, which belong into "
+        )
         rule += "the trait table"
     elif found.whole and found.low >= 0 and found.high <= HIGHEST_PLOIDY:
         rule += (

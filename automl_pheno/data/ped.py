@@ -17,7 +17,7 @@ from automl_pheno.data.fam import FAM_COLUMNS, Fam
 from automl_pheno.data.plink import plink_text
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import BLANKS, Preview, Source
-from automl_pheno.data.variants import check_order, unique_names, variant_table
+from automl_pheno.data.variants import check_order, parse_position, unique_names, variant_table, with_alleles
 from automl_pheno.errors import DataError
 
 _MAP = {4: (0, 1, 3), 3: (0, 1, 2)}  # columns -> those of chromosome, id, position
@@ -76,7 +76,7 @@ class PedReader:
             zero_is_missing=True,
             by_sample=not is_tped,
         ).count(skip_multiallelic=options.multiallelic == "skip", ploidy=None)
-        variants = variants[counted.kept].reset_index(drop=True).assign(ref=counted.refs, alt=counted.alts)
+        variants = with_alleles(variants[counted.kept], counted.refs, counted.alts)
         kept_rows = np.flatnonzero(counted.kept)
         variants, renamed = unique_names(variants, lambda row: where(int(kept_rows[row])))
 
@@ -94,7 +94,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 def _read_map(source: Source) -> tuple[list[tuple[str, str, int]], list[int]]:
     """Return chromosome, id and position of each variant, and line numbers."""
-    if not source.path.exists():
+    if not source.path.is_file():
         msg = f"{source.path}: no such file; a .ped needs its .map, which names the variants"
         raise DataError(msg)
     source.check()
@@ -105,6 +105,9 @@ def _read_map(source: Source) -> tuple[list[tuple[str, str, int]], list[int]]:
             raise DataError(msg)
         found.append(_variant(source, line, [row[place] for place in _MAP[len(row)]]))
         lines.append(line)
+    if not found:
+        msg = f"{source.path}: no variants"
+        raise DataError(msg)
     return found, lines
 
 
@@ -113,10 +116,7 @@ def _variant(source: Source, line: int, cells: Sequence[str]) -> tuple[str, str,
     if position.startswith("-"):
         msg = f"{source.at(line)}: position {position} leaves the variant out in PLINK; {_CONVERT}"
         raise DataError(msg)
-    if not position.isdecimal():
-        msg = f"{source.at(line)}: the position must be a whole number from 0, got {position!r}"
-        raise DataError(msg)
-    return chromosome, name, int(position) or -1
+    return chromosome, name, parse_position(position, source.at(line)) or -1
 
 
 def _read_ped(source: Source, n_variants: int) -> tuple[Fam, Codes, list[str]]:
@@ -147,8 +147,18 @@ def _read_tped(source: Source, n_samples: int) -> tuple[list[int], list[tuple[st
 
 
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Yield lines that are no comments."""
-    return ((line, row) for line, row in source.records(BLANKS) if not row[0].startswith("#"))
+    """Yield the lines below comments; raises DataError for a comment further down, which PLINK may or may not skip."""
+    found = False
+    for line, row in source.records(BLANKS):
+        if not row[0].startswith("#"):
+            found = True
+            yield line, row
+        elif found:
+            msg = f"{source.at(line)}: begins with #, so it may be a comment or a row; remove it"
+            raise DataError(msg)
+    if not found:
+        msg = f"{source.path}: no calls, only comments"
+        raise DataError(msg)
 
 
 def _calls(source: Source, line: int, alleles: Sequence[str], n: int, of: str) -> Iterator[str]:

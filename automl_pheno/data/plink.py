@@ -16,7 +16,7 @@ from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.data.fam import Fam, fields_of_six
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
-from automl_pheno.data.variants import blocks, check_order, unique_names, variant_table
+from automl_pheno.data.variants import blocks, check_order, parse_position, unique_names, variant_table
 from automl_pheno.errors import DataError
 from automl_pheno.progress import ticking
 
@@ -135,10 +135,7 @@ def _read_bim(source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
     lines, rows = fields_of_six(source, ("chromosome", "id", "cM", "position", "allele 1", "allele 2"))
     positions = []
     for line, row in zip(lines, rows, strict=True):
-        if not row[3].isdecimal():
-            msg = f"{source.at(line)}: the position must be a whole number from 0, got {row[3]!r}"
-            raise DataError(msg)
-        positions.append(int(row[3]) or -1)
+        positions.append(parse_position(row[3], source.at(line)) or -1)
     variants = variant_table(
         [row[1] for row in rows],
         chromosome=["" if row[0] == _NONE else row[0] for row in rows],

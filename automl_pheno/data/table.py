@@ -71,6 +71,8 @@ def sequence_like(preview: Preview, missing: Collection[str]) -> list[str]:
 
 
 def _is_dna(cell: str) -> int:
+    if "/" in cell or "|" in cell:
+        return 0  # alleles
     upper = cell.upper()
     return int(sum(map(upper.count, "ACGTUN")) >= _MOST_BASES * len(upper))
 

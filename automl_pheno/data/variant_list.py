@@ -123,13 +123,16 @@ def variants_beside(source: Source, names: Sequence[str]) -> tuple[pd.DataFrame,
         listed = Source(path)
         preview = listed.preview()
         columns = variant_columns(preview.header)
-        if "id" not in columns:
+        if not preview.header:
+            continue
+        table = read_table(listed, preview.delimiter)
+        column = _id_column(table, columns, names)
+        if column is None:
             if own:
                 msg = f"{path}: has no column of variant ids, like 'id' (columns: {_some(preview.header)})"
                 raise DataError(msg)
             continue
-        table = read_table(listed, preview.delimiter)
-        rows = _rows_of(table, columns["id"], names, own=own)
+        rows = _rows_of(table, column, names, own=own)
         known = int((rows >= 0).sum())
         if known:
             variants = read_variants(table, columns, names, rows.tolist())
@@ -152,10 +155,25 @@ def listed_variants(path: Path) -> set[str]:
     for beside, _ in _lists(path):
         listed = Source(beside)
         preview = listed.preview()
-        columns = variant_columns(preview.header)
-        if "id" in columns:
-            found |= {*read_table(listed, preview.delimiter).cells[columns["id"]]}
+        if preview.header:
+            table = read_table(listed, preview.delimiter)
+            found |= {cell for column in _id_columns(table) for cell in table.cells[column]}
     return found
+
+
+def _id_columns(table: Table) -> list[str]:
+    """Return the columns that may hold ids of variants: those that are called so, and the first."""
+    known = {_plain(name) for name in VARIANT_NAMES["id"]}
+    others = {_plain(name) for what, names in VARIANT_NAMES.items() if what != "id" for name in names}
+    columns = list(table.cells)
+    return [name for name in columns if _plain(name) in known or (name == columns[0] and _plain(name) not in others)]
+
+
+def _id_column(table: Table, columns: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """Return the column with most of the variants `names`, else the one that is called like ids."""
+    counts = {column: len({*table.cells[column]} & {*names}) for column in _id_columns(table)}
+    best = max(counts, key=lambda column: counts[column], default=None)
+    return best if best is not None and counts[best] else columns.get("id")
 
 
 def _lists(path: Path) -> Iterator[tuple[Path, bool]]:

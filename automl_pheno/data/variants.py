@@ -15,6 +15,8 @@ Where = Callable[[int], str]
 """``where(row) -> "file:line"`` of the variant in a row of the table, counted from 0."""
 
 _BLOCK_BYTES = 8 << 20
+_LONGEST_POSITION = 15  # digits; no chromosome is longer
+_SHOWN = 60
 
 
 def variant_table(
@@ -41,6 +43,25 @@ def variant_table(
         }
     )
     return table
+
+
+def with_alleles(variants: pd.DataFrame, refs: Sequence[str], alts: Sequence[str]) -> pd.DataFrame:
+    """Return the table, counted anew, with other alleles."""
+    made = variants.reset_index(drop=True)
+    return made.assign(ref=pd.Series(list(refs), dtype=object), alt=pd.Series(list(alts), dtype=object))
+
+
+def parse_position(text: str, place: str) -> int:
+    """Return a position in bp; raises DataError, with the place, where the text is no whole number from 0."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_POSITION):
+        msg = f"{place}: the position must be a whole number from 0, got {shortened(text)!r}"
+        raise DataError(msg)
+    return int(text)
+
+
+def shortened(text: str) -> str:
+    """Return a cell as it is shown in a message."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def check_order(variants: pd.DataFrame, where: Where, advice: str) -> None:

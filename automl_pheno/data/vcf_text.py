@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.data.source import Source
+from automl_pheno.data.variants import parse_position
 from automl_pheno.errors import DataError
 
 MISSING = -1
@@ -29,6 +30,7 @@ _FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT
 _BAD = -9
 _TAB = ord("\t")
 _LONGEST_NUMBER = 32
+_DIGITS = 4  # of an allele number
 _SEPARATOR = re.compile(rb"[/|]")
 
 
@@ -176,7 +178,7 @@ class _Calls:
     def _parse(self, cells: bytes, start: int, row: int) -> list[int]:
         cell = re.split(rb"[\t:]", cells[start : start + 200], maxsplit=1)[0]
         parts = _SEPARATOR.split(cell)
-        if not all(part == b"." or part.isdigit() for part in parts):
+        if not all(part == b"." or (part.isdigit() and len(part) <= _DIGITS) for part in parts):
             msg = (
                 f"{self.place}: sample {self.samples[row]!r}: a call is allele numbers joined by / or |, "
                 f"got {_text(cell)!r}"
@@ -249,9 +251,6 @@ def text_sites(source: Source, header: TextHeader) -> Iterator[Site]:
 
 def _site(place: str, fields: list[str], cells: bytes, samples: tuple[str, ...]) -> Site:
     chromosome, position, name, ref, alt, _, passed, _, keys = fields
-    if not position.isdecimal():
-        msg = f"{place}: the position must be a whole number from 0, got {position!r}"
-        raise DataError(msg)
     if not chromosome or ref in ("", "."):
         msg = f"{place}: chromosome and reference allele must be there, got {chromosome!r} and {ref!r}"
         raise DataError(msg)
@@ -259,7 +258,7 @@ def _site(place: str, fields: list[str], cells: bytes, samples: tuple[str, ...])
     return Site(
         place=place,
         chromosome=chromosome,
-        position=int(position),
+        position=parse_position(position, place),
         name="" if name == "." else name,
         ref=ref,
         alts=() if alt in (".", "") else tuple(alt.split(",")),

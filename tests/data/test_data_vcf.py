@@ -115,7 +115,9 @@ def test_where_a_dosage_is_not_stated_the_call_counts(write):
     data = read_dataset(write(HEADER + rows))
     np.testing.assert_array_equal(column(data, "rs1"), [1, 1.75, np.nan])
     np.testing.assert_allclose(column(data, "rs2"), [2, 0.9, 0.2], rtol=1e-6)
-    assert any("3 dosages are those stated by the file (DS)" in note and ", 2 are counted" in note for note in data.notes)
+    assert any(
+        "3 dosages are those stated by the file (DS)" in note and ", 2 are counted" in note for note in data.notes
+    )
     two = site("0/2:.,. 1/1:1.5,0.25 ./.:.,.", key="GT:DS", alleles="A>G,T")
     data = read_dataset(write(HEADER + two))
     np.testing.assert_array_equal(column(data, "rs1_G"), [0, 1.5, np.nan])
