@@ -21,6 +21,12 @@ SHORTEST_CORE = 10
 SMALLEST_CORE = 0.1
 """What is left between flanks has at least so many bases, and this share of the median length."""
 
+SHORTEST_INSERT = 4
+SHORTEST_INNER = 10
+RANDOM = 0.7
+"""Of a constant frame: bases of the insert at least, of a constant stretch within it at least, and the largest share of
+the sequences that has one base at the median position of inserts that are no variants of one another."""
+
 LOW_COMPLEXITY = 2.0
 """DUST score (Morgulis et al. 2006) above which a window is of low complexity; random DNA has about 0.5."""
 
@@ -38,15 +44,24 @@ class Flanks:
         Bases; 0 is no flank.
     left_sequence, right_sequence
         Their consensus.
+    inner
+        Constant stretches between what varies, as (start, stop) in the whole sequence; of sequences of one length.
     """
 
     left: int = 0
     right: int = 0
     left_sequence: str = ""
     right_sequence: str = ""
+    inner: tuple[tuple[int, int], ...] = ()
 
     def __bool__(self) -> bool:
-        return self.left + self.right > 0
+        return self.left + self.right > 0 or bool(self.inner)
+
+    def describe(self) -> str:
+        """Return ``20 bp left, 30 bp right, 12 bp between``."""
+        between = sum(stop - start for start, stop in self.inner)
+        parts = ((self.left, "left"), (self.right, "right"), (between, "between"))
+        return ", ".join(f"{n} bp {where}" for n, where in parts if n)
 
 
 def constant_flanks(codes: UInt8Array) -> Flanks:
@@ -79,6 +94,56 @@ def constant_flanks(codes: UInt8Array) -> Flanks:
     )
 
 
+def constant_frame(codes: UInt8Array) -> Flanks:
+    """Return all that is constant around and between what varies, however little that is.
+
+    As `constant_flanks`; where the rest varies as independent sequences do (its median position has a base that at most
+    `RANDOM` of the sequences share), down to `SHORTEST_INSERT` bases, and with constant stretches of `SHORTEST_INNER`
+    bases and more in the middle. Variants of one sequence vary less, and are compared as a whole.
+    """
+    flanks = constant_flanks(codes)
+    if len(codes) < FEWEST_ROWS:
+        return flanks
+    if (codes == PADDING).any():
+        return flanks if flanks else _loose_flanks(codes)
+    shares = np.stack([(codes == base).mean(axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
+    varying = np.flatnonzero(shares < CONSENSUS)
+    if len(varying) < SHORTEST_INSERT or float(np.median(shares[varying])) > RANDOM:
+        return flanks
+    left, right = int(varying[0]), codes.shape[1] - 1 - int(varying[-1])
+    gaps = zip((varying[:-1] + 1).tolist(), varying[1:].tolist(), strict=True)
+    inner = tuple((start, stop) for start, stop in gaps if stop - start >= SHORTEST_INNER)
+    return _named_flanks(codes, left, right, inner)
+
+
+def _loose_flanks(codes: UInt8Array) -> Flanks:
+    """Return the flanks of sequences of several lengths around short inserts that vary as independent ones do."""
+    lengths = (codes != PADDING).sum(axis=1)
+    room = int(lengths.min())
+    left = len(_consensus(codes, np.arange(room)[:, None] + np.zeros_like(lengths)))
+    right = len(_consensus(codes, lengths - 1 - np.arange(room)[:, None]))
+    inserts = room - left - right
+    if inserts < SHORTEST_INSERT:
+        return Flanks()
+    inside = codes[:, left : left + inserts]
+    shares = np.stack([(inside == base).mean(axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
+    return _named_flanks(codes, left, right) if float(np.median(shares)) <= RANDOM else Flanks()
+
+
+def _named_flanks(codes: UInt8Array, left: int, right: int, inner: tuple[tuple[int, int], ...] = ()) -> Flanks:
+    rows = np.arange(len(codes))
+    lengths = (codes != PADDING).sum(axis=1)
+    first = _consensus(codes, np.arange(left)[:, None] + np.zeros_like(rows))
+    last = _consensus(codes, lengths - 1 - np.arange(right)[:, None])
+    return Flanks(
+        left=left,
+        right=right,
+        left_sequence=decode(first[None, :])[0] if left else "",
+        right_sequence=decode(last[::-1][None, :])[0] if right else "",
+        inner=inner,
+    )
+
+
 def _consensus(codes: UInt8Array, places: IntArray) -> UInt8Array:
     """Return the consensus of places, shape (positions, n), up to the first that is not constant."""
     found = []
@@ -96,6 +161,12 @@ def trim_flanks(codes: UInt8Array, flanks: Flanks) -> UInt8Array:
     """Return the sequences without their flanks, padded on the right."""
     if not flanks:
         return codes
+    if flanks.inner:
+        kept = np.ones(codes.shape[1], dtype=bool)
+        kept[: flanks.left] = kept[codes.shape[1] - flanks.right :] = False
+        for start, stop in flanks.inner:
+            kept[start:stop] = False
+        return np.ascontiguousarray(codes[:, kept])
     lengths = (codes != PADDING).sum(axis=1) - flanks.left - flanks.right
     core: UInt8Array = codes[:, flanks.left : flanks.left + int(lengths.max())].copy()
     core[np.arange(core.shape[1]) >= lengths[:, None]] = PADDING

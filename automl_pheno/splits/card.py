@@ -26,7 +26,7 @@ _COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 
 def make_card(
     dataset: Dataset,
-    trait: str,
+    trait: str | None,
     split: Split,
     groups: Groups,
     config: SplitConfig,
@@ -42,7 +42,7 @@ def make_card(
     Parameters
     ----------
     dataset, trait, split
-        What was split, by which trait it is balanced, and how it came out.
+        What was split, by which trait it is balanced (None: by none), and how it came out.
     groups, config
         What was kept together, and what was asked.
     notes
@@ -57,7 +57,7 @@ def make_card(
     SplitError
         An id, a group or an input is shared and no audit says so, so the split is wrong.
     """
-    y = dataset.y(trait)
+    y = None if trait is None else dataset.y(trait)
     parts = part_names(split)
     shared = count_shared(dataset, split, parts)
     if audit is None and any(shared.values()):
@@ -79,8 +79,8 @@ def make_card(
         "largest_group": {"samples": int(sizes.max()), "share": _rounded(sizes.max() / len(dataset))},
         "sizes": {name: len(rows) for name, rows in members.items()},
         "shares": {name: _rounded(len(rows) / len(dataset)) for name, rows in members.items()},
-        "phenotype": {name: _summary(y[rows]) for name, rows in members.items()},
-        "balance": _balance(y, split, members),
+        "phenotype": {} if y is None else {name: _summary(y[rows]) for name, rows in members.items()},
+        "balance": [] if y is None else _balance(y, split, members),
         "shared": shared,
         "cut": None,
         "purged": None,

@@ -13,7 +13,7 @@ the shorter one count neither as equal nor as edits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,9 +21,8 @@ import numpy as np
 from automl_pheno.data import FloatArray, IntArray, UInt8Array, reverse_complement
 from automl_pheno.progress import tick
 from automl_pheno.splits.audit.alignment import edlib, infix_edits, letters, turned
-from automl_pheno.splits.audit.exact import pairs_across
 from automl_pheno.splits.audit.seeds import find_candidates
-from automl_pheno.splits.audit.sides import BoolArray, Crossing, Scan, Sides, quantiles
+from automl_pheno.splits.audit.sides import BoolArray, Scan, Sides, pairs_across, quantiles
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.thresholds import SHORTEST_PART
 
@@ -32,7 +31,9 @@ FLOOR = 0.7
 
 _CONSTANT = 0.99
 _FEWEST = 20  # sequences; of fewer, no flank is called constant
-_LEAST_LEFT = 10  # bp between constant flanks, and a tenth of the length; with fewer nothing is left out
+_LEAST_INSERT = 4  # bp of sequences that have nothing to do with each other but their frame
+_LEAST_INNER = 10  # bp of a constant stretch in the middle
+_UNRELATED = 0.7
 _PAIRS = 20_000  # compared between two ticks
 _MOST_PAIRS = 3_000_000
 _STRETCHES = 2048  # pairs laid against each other at once
@@ -56,7 +57,7 @@ class Sequences:
     coverage
         Share of the shorter sequence that a stretch has.
     flanks
-        bp that were left out on the left and the right.
+        bp that were left out on the left, the right and in between.
     """
 
     codes: UInt8Array
@@ -66,7 +67,7 @@ class Sequences:
     lengths: IntArray
     known: IntArray
     coverage: float
-    flanks: tuple[int, int]
+    flanks: tuple[int, int, int]
 
     def stretch(self, length: IntArray) -> IntArray:
         """Return the bp of a stretch of sequences of a length."""
@@ -75,9 +76,8 @@ class Sequences:
 
 
 def make_sequences(codes: UInt8Array, coverage: float) -> Sequences:
-    """Return the sequences of bit codes, uint8, shape (n, length), without constant flanks."""
-    left, right = constant_flanks(codes)
-    inner = _without(codes, left, right)
+    """Return the sequences of bit codes, uint8, shape (n, length), without their constant frame."""
+    inner, flanks = set_frame_aside(codes)
     texts = letters(inner, pattern=False)
     return Sequences(
         codes=inner,
@@ -87,12 +87,46 @@ def make_sequences(codes: UInt8Array, coverage: float) -> Sequences:
         turned=[turned(text) for text in texts],
         lengths=(inner != 0).sum(axis=1).astype(np.int64),
         coverage=coverage,
-        flanks=(left, right),
+        flanks=flanks,
     )
 
 
-def constant_flanks(codes: UInt8Array) -> tuple[int, int]:
-    """Return how many bp at the left and at the right end of each sequence are the same in 99 % of them."""
+def set_frame_aside(codes: UInt8Array) -> tuple[UInt8Array, tuple[int, int, int]]:
+    """Return what varies of each sequence, and how many constant bp were left out left, right and in between.
+
+    Between constant ends (`constant_flanks`) at least 10 bp and a tenth of the length must be left, so that variants of
+    one sequence are not reduced to the few places where they often differ. Sequences that have nothing to do with each
+    other but the frame (at half of the varying places no base is in more than 70 %) lose all of it, down to 4 bp, and
+    constant stretches of 10 bp and more in the middle.
+    """
+    n, width = codes.shape
+    if n >= _FEWEST and width and (codes != 0).all():
+        frequent = np.stack([np.count_nonzero(codes == base, axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
+        places = np.flatnonzero(frequent < _CONSTANT * n)
+        if len(places) >= _LEAST_INSERT and np.median(frequent[places]) <= _UNRELATED * n:
+            kept = np.zeros(width, dtype=bool)
+            kept[places] = True
+            for before, after in zip(places[:-1].tolist(), places[1:].tolist(), strict=True):
+                kept[before:after] |= after - before - 1 < _LEAST_INNER
+            left, right = int(places[0]), int(width - 1 - places[-1])
+            return np.ascontiguousarray(codes[:, kept]), (left, right, int(width - kept.sum()) - left - right)
+    left, right = constant_flanks(codes)
+    if left or right or n < _FEWEST:
+        return _without(codes, left, right), (left, right, 0)
+    left, right = constant_flanks(codes, least=_LEAST_INSERT, share=0.0)
+    inner = _without(codes, left, right)
+    shortest = int((inner != 0).sum(axis=1).min())
+    frequent = np.stack([np.count_nonzero(inner[:, :shortest] == base, axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
+    if (left or right) and np.median(frequent) <= _UNRELATED * n:
+        return inner, (left, right, 0)
+    return codes, (0, 0, 0)
+
+
+def constant_flanks(codes: UInt8Array, *, least: int = 10, share: float = 0.1) -> tuple[int, int]:
+    """Return how many bp at the left and at the right end of each sequence are the same in 99 % of them.
+
+    With fewer than `least` bp or `share` of the length between, nothing is left out.
+    """
     n = len(codes)
     lengths = (codes != 0).sum(axis=1)
     if n < _FEWEST:
@@ -109,7 +143,7 @@ def constant_flanks(codes: UInt8Array) -> tuple[int, int]:
         ends.append(place)
     middle = float(np.median(lengths))
     left_over = min(float(lengths.min()), middle) - sum(ends)
-    return (ends[0], ends[1]) if left_over >= max(_LEAST_LEFT, 0.1 * middle) else (0, 0)
+    return (ends[0], ends[1]) if left_over >= max(least, share * middle) else (0, 0)
 
 
 def _without(codes: UInt8Array, left: int, right: int) -> UInt8Array:
@@ -272,8 +306,8 @@ def scan_sequences(sequences: Sequences, sides: Sides, threshold: float, rng: np
         members = sides.rows(stage)
         members = members[nearest[members] >= 0]
         top = members[np.argsort(-similarity[members], kind="stable")[:_EXAMPLES]]
-        crossings[stage] = Crossing(
-            count=leak.count,
+        crossings[stage] = replace(
+            leak,
             examples=np.stack([top, nearest[top]], axis=1),
             worst=float(similarity[top[0]]) if len(top) else float("nan"),
         )
