@@ -32,10 +32,10 @@ class SplitConfig(BaseModel):
     )
     extrapolation: Literal["auto", "unseen", "mutations", "position", "none"] = Field(
         default="auto",
-        description="Of libraries of mutants of one sequence, and dense ones (all 9-mers, a few sites with a few choices "
-        "each): test on mutations never seen in training (unseen), on more mutations (mutations), or on mutated "
-        "positions never seen (position). auto: the first of these that a library of mutants allows, and an ordinary "
-        "split of a dense one; none: an ordinary split.",
+        description="Of libraries of mutants of one sequence, and dense ones (all 9-mers, a few sites with a few "
+        "choices each): test on mutations never seen in training (unseen), on more mutations (mutations), or on "
+        "mutated positions never seen (position). auto: the first of these that a library of mutants allows, and an "
+        "ordinary split of a dense one; none: an ordinary split.",
     )
     largest_group: float = Field(
         default=0.2,

@@ -85,11 +85,12 @@ class Library:
         if self.kind == "dense":
             share = self.different / self.possible
             of = f"{self.different:,} of {self.possible:,.0f} possible ones ({share:.2%}) are there, "
+            within = f"{self.steps} substitution{'s' if self.steps > 1 else ''}"
             return (
                 f"the sequences are a dense library: all have {len(self.reference):,} bp and differ at "
                 f"{self.variable:,} of these positions, {of if share > _FEW else ''}the median one has "
-                f"{self.neighbours:g} neighbours within {self.steps} substitution{'s' if self.steps > 1 else ''}, and {self.cluster:.0%} are one "
-                f"cluster at identity {IDENTITY:g}; no split of them keeps neighbours apart"
+                f"{self.neighbours:g} neighbours within {within}, and {self.cluster:.0%} are one cluster at identity "
+                f"{IDENTITY:g}; no split of them keeps neighbours apart"
             )
         return (
             f"the sequences are mutants of one sequence: all have {len(self.reference):,} bp and differ from their "

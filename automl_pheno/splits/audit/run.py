@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_pheno.data import Dataset, StrArray, UInt8Array
+from automl_pheno.data import Dataset, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.audit import exact
 from automl_pheno.splits.audit.certificate import Certificate, certify
@@ -104,7 +104,8 @@ def audit_split(
         msg = "nothing to audit: no sample is evaluated by a model that is trained on another"
         raise SplitError(msg)
     found = _Similarity.of(dataset, sides, rules, rng)
-    checks = [*_exact_checks(dataset, split, sides, rules), *found.checks]
+    framed = _framed_checks(dataset, sides) if found.facts["library"] is None else ()
+    checks = [*_exact_checks(dataset, split, sides, rules), *framed, *found.checks]
     leaks = tuple(leak for check in checks for leak in leaks_of(check, sides, dataset.ids))
     members = {name: np.flatnonzero(sides.names == name) for name in _names(sides)}
     facts: dict[str, Any] = {
@@ -151,7 +152,6 @@ def _exact_checks(dataset: Dataset, split: Split, sides: Sides, rules: AuditRule
         same, turned = exact.sequences_across(values, sides)
         yield Check(kind="sequences", what="equal sequences", judged=True, crossings=same)
         yield Check(kind="reverse_complements", what="reverse complements", judged=True, crossings=turned)
-        yield from _framed_check(values, sides)
     else:
         crossings = exact.genotypes_across(values, sides)
         yield Check(kind="genotypes", what="equal genotypes", judged=True, crossings=crossings)
@@ -170,18 +170,21 @@ def _exact_checks(dataset: Dataset, split: Split, sides: Sides, rules: AuditRule
         yield Check(kind="listed", what=what, judged=True, threshold=pairs.threshold, crossings=crossings)
 
 
-def _framed_check(values: UInt8Array, sides: Sides) -> Iterator[Check]:
-    """Yield the reverse complements that a constant frame hides, judged where chance does not make as many."""
-    inner, flanks = set_frame_aside(values)
+def _framed_checks(dataset: Dataset, sides: Sides) -> Iterator[Check]:
+    """Yield what a constant frame hides: equal inserts and reverse ones, judged where chance does not make as many."""
+    if dataset.kind != "sequence":
+        return
+    inner, flanks = set_frame_aside(dataset.inputs.values)
     if not any(flanks):
         return
-    _, turned = exact.sequences_across(inner, sides)
-    n, width = len(inner), int((inner != 0).sum(axis=1).min())
-    by_chance = n * n / 2.0 / 4.0 ** min(width, 60)
-    what = "reverse complements within the constant frame"
-    if by_chance >= MOST_BY_CHANCE:
-        what += f" (unrelated inserts of {width} bp make up to {by_chance:,.0f} by chance)"
-    yield Check(kind="reverse_complements", what=what, judged=by_chance < MOST_BY_CHANCE, crossings=turned)
+    width = int((inner != 0).sum(axis=1).min())
+    by_chance = len(inner) ** 2 / 2.0 / 4.0 ** min(width, 60)
+    chance = f" (unrelated inserts of {width} bp make up to {by_chance:,.0f} pairs by chance)"
+    found = zip(("sequences", "reverse_complements"), exact.sequences_across(inner, sides), strict=True)
+    for kind, crossings in found:
+        what = f"{'equal sequences' if kind == 'sequences' else 'reverse complements'} within the constant frame"
+        judged = by_chance < MOST_BY_CHANCE
+        yield Check(kind=kind, what=what if judged else f"{what}{chance}", judged=judged, crossings=crossings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ the shorter one count neither as equal nor as edits.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -31,9 +32,12 @@ FLOOR = 0.7
 
 _CONSTANT = 0.99
 _FEWEST = 20  # sequences; of fewer, no flank is called constant
-_LEAST_INSERT = 4  # bp of sequences that have nothing to do with each other but their frame
-_LEAST_INNER = 10  # bp of a constant stretch in the middle
-_UNRELATED = 0.7
+_LEAST_LEFT = 10  # bp between constant flanks, and a tenth of the length; with fewer nothing is left out
+_WORD = 12
+_COMMON = 0.4
+_SAMPLED = 1500
+_LEAST_PIECE = 6
+_NEARLY_ALL = 0.9
 _PAIRS = 20_000  # compared between two ticks
 _MOST_PAIRS = 3_000_000
 _STRETCHES = 2048  # pairs laid against each other at once
@@ -92,40 +96,66 @@ def make_sequences(codes: UInt8Array, coverage: float) -> Sequences:
 
 
 def set_frame_aside(codes: UInt8Array) -> tuple[UInt8Array, tuple[int, int, int]]:
-    """Return what varies of each sequence, and how many constant bp were left out left, right and in between.
+    """Return what varies of each sequence, and how many constant bp were left out left, right and elsewhere.
 
-    Between constant ends (`constant_flanks`) at least 10 bp and a tenth of the length must be left, so that variants of
-    one sequence are not reduced to the few places where they often differ. Sequences that have nothing to do with each
-    other but the frame (at half of the varying places no base is in more than 70 %) lose all of it, down to 4 bp, and
-    constant stretches of 10 bp and more in the middle.
+    Constant ends are left out (`constant_flanks`), then bases in words of 12 bp that two in five sequences have on
+    either strand: a frame in the middle, at another offset in some, or turned round. That is one only where 9 in 10
+    sequences have as much of it, and what is left is in pieces of 6 bp and more; variants of one sequence are not cut.
     """
-    n, width = codes.shape
-    if n >= _FEWEST and width and (codes != 0).all():
-        frequent = np.stack([np.count_nonzero(codes == base, axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
-        places = np.flatnonzero(frequent < _CONSTANT * n)
-        if len(places) >= _LEAST_INSERT and np.median(frequent[places]) <= _UNRELATED * n:
-            kept = np.zeros(width, dtype=bool)
-            kept[places] = True
-            for before, after in zip(places[:-1].tolist(), places[1:].tolist(), strict=True):
-                kept[before:after] |= after - before - 1 < _LEAST_INNER
-            left, right = int(places[0]), int(width - 1 - places[-1])
-            return np.ascontiguousarray(codes[:, kept]), (left, right, int(width - kept.sum()) - left - right)
     left, right = constant_flanks(codes)
-    if left or right or n < _FEWEST:
-        return _without(codes, left, right), (left, right, 0)
-    left, right = constant_flanks(codes, least=_LEAST_INSERT, share=0.0)
     inner = _without(codes, left, right)
-    shortest = int((inner != 0).sum(axis=1).min())
-    frequent = np.stack([np.count_nonzero(inner[:, :shortest] == base, axis=0) for base in (1, 2, 4, 8)]).max(axis=0)
-    if (left or right) and np.median(frequent) <= _UNRELATED * n:
+    n, width = inner.shape
+    if n < _FEWEST or width < _WORD:
         return inner, (left, right, 0)
-    return codes, (0, 0, 0)
+    texts = [text.decode() for text in letters(inner, pattern=False)]
+    common = _common_words(texts)
+    if not common:
+        return inner, (left, right, 0)
+    pieces = [_pieces(text, common) for text in texts]
+    kept = np.array([sum(map(len, some)) for some in pieces])
+    cut = np.array([len(text) for text in texts]) - kept
+    usual = float(np.median(cut))
+    even = (np.abs(cut - usual) <= 2 + 0.1 * usual) & (kept >= _LEAST_PIECE)
+    size = float(np.median(kept / np.array([max(len(some), 1) for some in pieces])))
+    if usual < _WORD or even.mean() < _NEARLY_ALL or size < _LEAST_PIECE:
+        return inner, (left, right, 0)
+    out = np.zeros((n, int(kept.max())), dtype=np.uint8)
+    codes_of = [np.flatnonzero(_outside(text, common)) for text in texts]
+    for row, places in enumerate(codes_of):
+        out[row, : len(places)] = inner[row, places]
+    return out, (left, right, int(usual))
 
 
-def constant_flanks(codes: UInt8Array, *, least: int = 10, share: float = 0.1) -> tuple[int, int]:
+def _common_words(texts: list[str]) -> set[str]:
+    """Return the words, and their reverse complements, that two in five of (a sample of) the sequences have."""
+    some = texts[:: max(1, len(texts) // _SAMPLED)]
+    counts: Counter[str] = Counter()
+    for text in some:
+        words = {text[place : place + _WORD] for place in range(len(text) - _WORD + 1)}
+        counts.update(words | {turned(word.encode()).decode() for word in words})
+    least = max(_COMMON * len(some), 2)
+    return {word for word, count in counts.items() if count >= least and "!" not in word}
+
+
+def _outside(text: str, common: set[str]) -> BoolArray:
+    """Return which bases of a sequence lie in none of the words."""
+    outside = np.ones(len(text), dtype=bool)
+    for place in range(len(text) - _WORD + 1):
+        if text[place : place + _WORD] in common:
+            outside[place : place + _WORD] = False
+    return outside
+
+
+def _pieces(text: str, common: set[str]) -> list[str]:
+    outside = _outside(text, common)
+    edges = np.flatnonzero(np.diff(np.r_[False, outside, False].astype(np.int8)))
+    return [text[begin:end] for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
+
+
+def constant_flanks(codes: UInt8Array) -> tuple[int, int]:
     """Return how many bp at the left and at the right end of each sequence are the same in 99 % of them.
 
-    With fewer than `least` bp or `share` of the length between, nothing is left out.
+    With fewer than 10 bp or a tenth of the length between, nothing is left out.
     """
     n = len(codes)
     lengths = (codes != 0).sum(axis=1)
@@ -143,7 +173,7 @@ def constant_flanks(codes: UInt8Array, *, least: int = 10, share: float = 0.1) -
         ends.append(place)
     middle = float(np.median(lengths))
     left_over = min(float(lengths.min()), middle) - sum(ends)
-    return (ends[0], ends[1]) if left_over >= max(least, share * middle) else (0, 0)
+    return (ends[0], ends[1]) if left_over >= max(_LEAST_LEFT, 0.1 * middle) else (0, 0)
 
 
 def _without(codes: UInt8Array, left: int, right: int) -> UInt8Array:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from automl_pheno.data import InputKind
+from automl_pheno.splits.thresholds import COVERAGE, SHORTEST_PART
 
 if TYPE_CHECKING:
     from automl_pheno.splits.audit.rules import Leak
@@ -87,7 +88,8 @@ def statement(facts: Mapping[str, Any], kind: InputKind) -> str:
 
 def _level(similarity: Mapping[str, Any], kind: InputKind) -> str:
     level = f"{similarity['measure']} >= {similarity['threshold']:g}"
-    return f"{level} over {similarity['coverage']:.0%} of the shorter sequence" if kind == "sequence" else level
+    part = f" over {similarity.get('coverage', COVERAGE):.0%} of the shorter sequence and {SHORTEST_PART} bp at least"
+    return f"{level}{part}" if kind == "sequence" else level
 
 
 def _kept(checks: list[dict[str, Any]]) -> str:
