@@ -140,7 +140,9 @@ def _automatic(dataset: Dataset) -> tuple[tuple[str, ...], list[str]]:
     from automl_pheno.splits.overlap import suits_overlap  # which registers itself here
 
     named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
-    notes = []
+    empty = [name for name in named if column_of(dataset, name, "groups").isna().all()]
+    named = [name for name in named if name not in empty]
+    notes = [f"column {name!r} is empty, so it groups nothing" for name in empty]
     if named:
         notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
     alike = "similarity" if dataset.kind == "sequence" else "relatedness"

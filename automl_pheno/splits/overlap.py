@@ -26,9 +26,9 @@ def suits_overlap(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
 def overlap(dataset: Dataset, argument: str | None = None) -> Found:
     """Group samples whose intervals overlap, and those that such samples connect.
 
-    Columns of chromosome, start and end by any name of ``places.PLACE_NAMES``: 0-based, the end not included, as in BED,
-    or from 1 where a column ``width`` proves it. Where there is a column genome, assembly, build, species or sp, intervals
-    of different ones never overlap. The strand does not count. A sample without an interval is its own group.
+    Columns of chromosome, start and end by any name of ``places.PLACE_NAMES``: 0-based, the end not included, as in
+    BED, or from 1 where a column ``width`` proves it. Where there is a column genome, assembly, build, species or sp,
+    intervals of different ones never overlap. The strand does not count. A sample without an interval is alone.
 
     Parameters
     ----------

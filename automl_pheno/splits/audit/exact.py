@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pandas as pd
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray, UInt8Array
 from automl_pheno.data.places import PLACE_NAMES, IntervalError, place_column, place_name, read_intervals
 from automl_pheno.errors import SplitError, known_names
-from automl_pheno.splits.audit.sides import NONE, Crossing, Sides, keys_across
+from automl_pheno.splits.audit.sides import Crossing, Sides, gather, keys_across, pairs_across
 
 _BLOCK = 8192  # rows turned round or made bytes at once
 _MOST_PAIRS = 1 << 22  # overlapping intervals listed at once
@@ -98,27 +97,6 @@ def listed_across(first: IntArray, second: IntArray, similarity: FloatArray, sid
     return pairs_across(evaluated[meets], trained[meets], alike[meets], sides)
 
 
-def pairs_across(evaluated: IntArray, trained: IntArray, alike: FloatArray, sides: Sides) -> dict[str, Crossing]:
-    """Return for each stage the number of pairs (evaluated, trained on), the most alike first."""
-    found = {}
-    test = sides.is_test(evaluated)
-    for stage, mask in (("test", test), ("validation", ~test)):
-        rows = np.flatnonzero(mask)
-        if not len(sides.rows(stage)):
-            continue
-        if not len(rows):
-            found[stage] = NONE
-            continue
-        top = rows[np.argsort(-alike[rows], kind="stable")[:3]]
-        low, high = np.minimum(evaluated[rows], trained[rows]), np.maximum(evaluated[rows], trained[rows])
-        found[stage] = Crossing(
-            count=len(np.unique(low * np.int64(len(sides)) + high)),
-            examples=np.stack([evaluated[top], trained[top]], axis=1),
-            worst=float(alike[top[0]]),
-        )
-    return found
-
-
 def has_intervals(dataset: Dataset) -> bool:
     """Say whether the data have a chromosome, a start and an end for some sample."""
     try:
@@ -159,12 +137,8 @@ def bases_across(dataset: Dataset, sides: Sides, slack: int = 0, genome: str | N
         found = [(empty, empty, empty)]
     evaluated, trained, shared = (np.concatenate(parts) for parts in zip(*found, strict=True))
     low, high = np.minimum(evaluated, trained), np.maximum(evaluated, trained)
-    _, once = np.unique(low * np.int64(len(dataset)) + high, return_index=True)  # with folds a pair is met twice
-    test = sides.is_test(evaluated)
-    return {
-        stage: replace(crossing, count=int(shared[once][test[once] == (stage == "test")].sum()))
-        for stage, crossing in pairs_across(evaluated, trained, shared.astype(np.float64), sides).items()
-    }
+    pair = low * np.int64(len(dataset)) + high
+    return gather(sides, evaluated, trained, pair, alike=shared.astype(np.float64), weight=shared)
 
 
 def _overlaps(

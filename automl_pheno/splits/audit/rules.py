@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from automl_pheno.data import Dataset
 from automl_pheno.data.places import PLACE_NAMES, IntervalError, lacking_places, place_column, read_intervals
 from automl_pheno.errors import SplitError, known_names
 from automl_pheno.splits.audit.exact import cells
+from automl_pheno.splits.audit.sides import STAGES
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.groups import Groups
 from automl_pheno.splits.pairs import Pairs
@@ -47,6 +48,10 @@ class AuditRules:
     extrapolation
         Of a library of mutants of one sequence: what the test set was declared to hold, ``unseen`` mutations, more
         ``mutations``, or mutations at another ``position``; None where nothing was declared.
+    extrapolating
+        At which stages that holds; our folds are drawn at random, so with them it does for the test set only.
+    reference
+        Sequence from which mutations are counted; None is the consensus.
     listed
         Pairs from a file that must not cross.
     budget
@@ -62,6 +67,8 @@ class AuditRules:
     groups: tuple[str, ...] = ()
     judged: tuple[str, ...] = ALL_JUDGED
     extrapolation: str | None = None
+    extrapolating: tuple[str, ...] = STAGES
+    reference: str | None = None
     listed: tuple[Pairs, ...] = ()
     budget: float = 20.0
 
@@ -86,7 +93,8 @@ class AuditRules:
         """Return plain values; of listed pairs their measure, threshold and number only."""
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listed"}
         listed = [{"measure": one.measure, "threshold": one.threshold, "pairs": len(one)} for one in self.listed]
-        return {**plain, "groups": list(self.groups), "judged": list(self.judged), "listed": listed}
+        return {**plain, "groups": list(self.groups), "judged": list(self.judged), "listed": listed,
+                "extrapolating": list(self.extrapolating)}  # fmt: skip
 
 
 def rules_for(dataset: Dataset, config: SplitConfig, groups: Groups) -> AuditRules:
@@ -115,7 +123,8 @@ def rules_for(dataset: Dataset, config: SplitConfig, groups: Groups) -> AuditRul
         else:
             listed.append(pairs)
     declared = config.extrapolation if config.extrapolation in EXTRAPOLATIONS else None
-    return AuditRules(**asked, extrapolation=declared, listed=tuple(listed))
+    stages = STAGES if config.method == "holdout" else STAGES[:1]
+    return AuditRules(**asked, extrapolation=declared, extrapolating=stages, listed=tuple(listed))
 
 
 def rules_with(rules: AuditRules, dataset: Dataset, asked: Sequence[str]) -> AuditRules:
@@ -262,7 +271,7 @@ class Leak:
         ``ids``, ``sequences``, ``reverse_complements``, ``genotypes``, ``overlap``, ``column NAME``, ``groups``,
         ``identity``, ``relatedness``, ``listed``, ``extrapolation``.
     between
-        The two sides, of the worst example.
+        What was evaluated and what was trained on: `count` is exact for these two.
     count
         In the unit of the kind.
     threshold
@@ -273,6 +282,10 @@ class Leak:
         Ids (evaluated, trained on), worst first.
     sentence
         The finding in one line.
+    rows, of
+        Evaluated samples that are concerned, and how many are evaluated at this stage.
+    parts
+        Set trained on -> `count` with that set alone.
     """
 
     kind: str
@@ -282,6 +295,9 @@ class Leak:
     worst: float | None
     examples: tuple[tuple[str, str], ...]
     sentence: str
+    rows: int = 0
+    of: int = 0
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
