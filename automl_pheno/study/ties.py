@@ -92,6 +92,26 @@ def find_ties(
     )
 
 
+def chance(
+    first: FloatArray,
+    second: FloatArray,
+    *,
+    y: FloatArray,
+    parts: Sequence[IntArray],
+    groups: IntArray,
+    metric: str,
+    rng: np.random.Generator,
+) -> float | None:
+    """Return by how much chance moves the difference of two candidates: its standard error, by the paired bootstrap.
+
+    `first` and `second` are held-out predictions, shape (n,); the rest is as for `find_ties`. None if it is not finite.
+    """
+    predictions = {"first": first, "second": second}
+    _, drawn, _ = _resample(predictions, list(predictions), y=y, parts=parts, groups=groups, metric=metric, rng=rng)
+    error = float(np.std(drawn[0] - drawn[1], ddof=1))
+    return error if np.isfinite(error) else None
+
+
 def _resample(
     predictions: Mapping[str, FloatArray],
     names: Sequence[str],
@@ -195,26 +215,14 @@ class HeldOut:
         return validation_calibration(self._y, predictions, self._split.group, seed=self._seed, name=record.name)
 
     def standard_error(self, first: TrialRecord, second: TrialRecord, *, metric: str) -> float | None:
-        """Return the standard error of the difference of two candidates in validation; None where it is not known.
-
-        By the same paired bootstrap of held-out predictions as `ties`.
-        """
-        found = {record.name: self._predictions(record.name) for record in (first, second)}
-        known = {name: predictions for name, predictions in found.items() if predictions is not None}
+        """Return the standard error of the difference of two candidates; None where it is not known. See `chance`."""
+        found = [self._predictions(record.name) for record in (first, second)]
         parts = parts_of(self._y, self._split)
-        if len(known) < 2 or not all(np.isfinite(one[part]).all() for one in known.values() for part in parts):
+        known = [one for one in found if one is not None and all(np.isfinite(one[part]).all() for part in parts)]
+        if len(known) < 2:
             return None
-        _, drawn, _ = _resample(
-            known,
-            list(known),
-            y=self._y,
-            parts=parts,
-            groups=self._split.group,
-            metric=metric,
-            rng=generator(self._seed, "bootstrap", "choice"),
-        )
-        error = float(np.std(drawn[0] - drawn[1], ddof=1))
-        return error if np.isfinite(error) else None
+        rng = generator(self._seed, "bootstrap", "choice")
+        return chance(*known, y=self._y, parts=parts, groups=self._split.group, metric=metric, rng=rng)
 
     def ties(
         self, winner: TrialRecord, finalists: Iterable[TrialRecord], records: Iterable[TrialRecord], *, metric: str
