@@ -1,11 +1,10 @@
 """Does a search choose a better network than the hand-made configuration? Rules of choice, nested, on wheat.
 
-For the published folds 6 to 10 the hand-made configuration and `--trials` drawn ones are cross-validated on the lines
-of folds 1 to 5 alone (3 inner folds, drawn `--repeats` times), and what a rule chooses is trained on all lines outside the
-test fold; for folds 1 to 5 the other way round. So no line helps to choose what it is tested with. The rules: the
-best by validation; the best unless it is within one standard error of the hand-made one (the default of a study); and
-the hand-made one always. Each seed draws other inner folds, and another half of the
-configurations.
+For the published folds 6 to 10 the hand-made configuration and `--trials` drawn ones, of which each seed takes half, are
+cross-validated on the lines of folds 1 to 5 alone (3 inner folds, drawn `--repeats` times, other ones for each seed),
+and what a rule chooses is trained on all lines outside the test fold; for folds 1 to 5 the other way round. So no line
+helps to choose what it is tested with. The rules: the best by validation; the best unless it is within one standard
+error of the hand-made one (the default of a study); and the hand-made one always.
 
     python benchmarks/selection.py [--quick] [--trials 20] [--seeds 5] [--repeats 1] [--members 1] [--traits GY_E3 ...]
 """
@@ -92,7 +91,7 @@ def search(examples: Any, candidates: dict[str, tuple[dict[str, Any], Any]], rep
                 params=params,
                 value=result.mean(METRIC),
                 best_epoch=result.best_epoch,
-            )  # fmt: skip
+            )
         )
     configs = {name: config for name, (_, config) in candidates.items()}
     return Searched(
