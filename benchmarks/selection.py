@@ -2,7 +2,9 @@
 
 For the published folds 6 to 10 the hand-made configuration and `--trials` drawn ones, of which each seed takes half,
 are cross-validated on the lines of folds 1 to 5 alone (3 inner folds, drawn `--repeats` times, other ones for each
-error of the hand-made one (the default of a study); and the hand-made one always.
+seed), and what a rule chooses is trained on all lines outside the test fold; for folds 1 to 5 the other way round.
+So no line helps to choose what it is tested with. The rules: the best by validation; the best unless it is within one
+standard error of the hand-made one (the default of a study); and the hand-made one always.
 
     python benchmarks/selection.py [--quick] [--trials 20] [--seeds 5] [--repeats 1] [--members 1] [--traits GY_E3 ...]
 """
