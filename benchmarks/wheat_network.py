@@ -2,9 +2,11 @@
 
 For the published folds 6 to 10 the configuration is searched on the lines of folds 1 to 5 alone (3 inner folds), then
 trained on all lines outside the test fold; for folds 1 to 5 the other way round. So no line helps to choose the
-configuration that it is tested with, at the price of a search on half of the lines. 8 searches, 40 trainings x seeds.
+configuration that it is tested with, at the price of a search on half of the lines. 8 searches, 40 trainings x seeds
+for each of: the configuration that a study would choose (`study/choice.py`), the best by validation, the hand-made one.
 
-    python benchmarks/wheat_network.py [--quick] [--trials 40] [--seeds 3] [--space search_spaces/cnn_genotype.yaml]
+    python benchmarks/wheat_network.py [--quick] [--trials 40] [--seeds 3] [--traits GY_E3]
+        [--space search_spaces/cnn_genotype.yaml]
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
+from selection import RULES, Searched
 from wheat import PUBLISHED, TRAITS, data_folder, load
 
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "cnn_genotype.yaml"
 
 
-def search(space_file: Path, examples: Any, trials: int, seed: int) -> tuple[Any, int, float]:
-    """Search on `examples` with 3 inner folds; return the best configuration, its epochs and its inner r."""
+def search(space_file: Path, examples: Any, trials: int, seed: int) -> dict[str, Any]:
+    """Search on `examples` with 3 inner folds; return the records that each rule chooses, by the rule, and configs."""
     import optuna
 
     from automl_pheno.data.dataset import Dataset
@@ -37,8 +40,10 @@ def search(space_file: Path, examples: Any, trials: int, seed: int) -> tuple[Any
     from automl_pheno.predictors.network import NetworkPredictor
     from automl_pheno.space import default_values, from_optuna, load_space, sample
     from automl_pheno.splits import Split
+    from automl_pheno.study.choice import order_candidates
     from automl_pheno.study.engines.optuna import make_sampler
     from automl_pheno.study.engines.pruners import Steps, make_pruner
+    from automl_pheno.study.records import TrialRecord
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = load_space(space_file)
@@ -54,7 +59,7 @@ def search(space_file: Path, examples: Any, trials: int, seed: int) -> tuple[Any
         pruner=make_pruner("median", Steps(last=3, folds=True, slots=1)),
     )
     study.enqueue_trial(default_values(space))
-    results: dict[int, tuple[Any, int]] = {}
+    records, configs, held_out = [], {}, {}
     for _ in range(trials):
         trial = study.ask()
         config = sample(space, from_optuna(trial))
@@ -69,11 +74,19 @@ def search(space_file: Path, examples: Any, trials: int, seed: int) -> tuple[Any
         )  # fmt: skip
         if result.pruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            study.tell(trial, result.mean("pearson_r"))
-            results[trial.number] = (config, result.best_epoch)
-    config, epochs = results[study.best_trial.number]
-    return config, epochs, study.best_value
+            continue
+        study.tell(trial, result.mean("pearson_r"))
+        name = f"cnn-{trial.number}"
+        configs[name], held_out[name] = config, result.held_out
+        record = TrialRecord(
+            kind="network", name=name, trial=trial.number, state="complete", params=dict(trial.params),
+            value=result.mean("pearson_r"), best_epoch=result.best_epoch,
+        )  # fmt: skip
+        records.append(record)
+    ordered = order_candidates(records, metric="pearson_r")
+    found = Searched(ordered=ordered, configs=configs, held_out=held_out, split=split, y=examples.y)
+    chosen = {rule: found.choose(rule, set(configs), default_values(space)) for rule in RULES}
+    return {**chosen, "hand-made": next(one for one in ordered if one.trial == 0), "configs": configs}
 
 
 def run_half(job: tuple[str, int, Path, Path, int, int, bool]) -> list[dict[str, Any]]:
@@ -91,27 +104,26 @@ def run_half(job: tuple[str, int, Path, Path, int, int, bool]) -> list[dict[str,
     tested = [fold for fold in range(1, 11) if fold not in own][: 2 if quick else None]
     start = time.perf_counter()
     seed = derive_seed(0, "wheat network", trait, half) % 2**31
-    config, epochs, inner = search(space_file, examples.take(np.isin(fold_of, own)), trials, seed)
+    found = search(space_file, examples.take(np.isin(fold_of, own)), trials, seed)
+    r = METRICS["pearson_r"].function
     rows = []
     for fold in tested:
         train, test = examples.take(fold_of != fold), examples.take(fold_of == fold)
-        predictions = []
-        for number in range(seeds):
-            predictor = NetworkPredictor(config, epochs=max(epochs, 1))
-            predictor.fit(train, rng=generator(seed, "refit", int(fold), number))
-            predictions.append(predictor.predict(test.inputs))
-        r = METRICS["pearson_r"].function
-        rows.append(
-            {
-                "trait": trait, "fold": fold, "one seed": r(test.y, predictions[0]),
-                "mean of seeds": r(test.y, np.mean(predictions, axis=0)),
-            }
-        )  # fmt: skip
-    print(
-        f"{trait} folds {tested[0]} to {tested[-1]}: inner r {inner:.3f}, {epochs} epochs, "
-        f"{time.perf_counter() - start:.0f} s",
-        flush=True,
-    )
+        scores: dict[str, tuple[float, float]] = {}
+        for rule in (*RULES, "hand-made"):
+            record = found[rule]
+            if record.name not in scores:
+                predictions = []
+                for number in range(seeds):
+                    predictor = NetworkPredictor(found["configs"][record.name], epochs=max(record.best_epoch or 1, 1))
+                    predictor.fit(train, rng=generator(seed, "refit", int(fold), number))
+                    predictions.append(predictor.predict(test.inputs))
+                scores[record.name] = r(test.y, predictions[0]), r(test.y, np.mean(predictions, axis=0))
+            one, mean = scores[record.name]
+            rows.append({"trait": trait, "fold": fold, "rule": rule, "one seed": one, "mean of seeds": mean})
+    told = ", ".join(f"{rule} {found[rule].name} {found[rule].value:.3f}" for rule in (*RULES, "hand-made"))
+    spent = time.perf_counter() - start
+    print(f"{trait} folds {tested[0]} to {tested[-1]}: inner r of {told}, {spent:.0f} s", flush=True)
     return rows
 
 
@@ -122,9 +134,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--space", type=Path, default=SPACE)
+    parser.add_argument("--traits", nargs="+", default=list(TRAITS))
     parser.add_argument("--data", type=Path, default=data_folder())
     options = parser.parse_args()
-    traits, trials = (TRAITS[:1], 4) if options.quick else (TRAITS, options.trials)
+    traits, trials = (TRAITS[:1], 4) if options.quick else (options.traits, options.trials)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {trials} trials a search")
     jobs = [
         (trait, half, options.data, options.space, trials, options.seeds, options.quick)
@@ -134,12 +147,13 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(jobs))) as pool:
         rows = [row for part in pool.imap_unordered(run_half, jobs, chunksize=1) for row in part]
     table = pd.DataFrame(rows)
-    shown = table.groupby("trait")[["one seed", "mean of seeds"]].mean().T
-    shown.loc["sd over folds"] = table.groupby("trait")["mean of seeds"].std()
+    shown = table.groupby(["rule", "trait"])[["one seed", "mean of seeds"]].mean().unstack("trait")
+    shown = pd.concat({name: shown[name] for name in ("one seed", "mean of seeds")})
+    shown.index = [f"{rule}, {name}" for name, rule in shown.index]
     for name in ("BLUP", "M-RKHS"):
-        shown.loc[f"{name} (Crossa 2010)"] = list(PUBLISHED[name][: len(shown.columns)])
+        shown.loc[f"{name} (Crossa 2010)"] = [PUBLISHED[name][TRAITS.index(trait)] for trait in shown.columns]
     print(shown.round(3).to_string())
-    ratio = float((shown.loc["mean of seeds"] / shown.loc["M-RKHS (Crossa 2010)"]).mean())
+    ratio = float((shown.loc[f"{RULES[0]}, mean of seeds"] / shown.loc["M-RKHS (Crossa 2010)"]).mean())
     print(f"wheat, network r over the published M-RKHS, mean over traits: {ratio:.3f}")
 
 

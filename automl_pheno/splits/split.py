@@ -87,7 +87,7 @@ class Split:
     @property
     def n_folds(self) -> int:
         """Number of folds, of all repeats together; 1 for train/validation/test."""
-        return sum(max(int(one.fold.max(initial=-1)) + 1, 1) for one in (self, *self.again))
+        return sum(max(int(fold.max(initial=-1)) + 1, 1) for fold in (self.fold, *(one.fold for one in self.again)))
 
     def repeats(self) -> tuple[Split, ...]:
         """Return one split for each assignment to folds; the split itself where there is one."""

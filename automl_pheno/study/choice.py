@@ -9,6 +9,7 @@ better than it by more than the standard error of the difference, or the hand-ma
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,8 +69,15 @@ def _chosen_first(ordered: Sequence[TrialRecord], network: str) -> list[TrialRec
 
 def find_default(records: Iterable[TrialRecord], default: Mapping[str, Any] | None) -> TrialRecord | None:
     """Return the first network with the parameters of the hand-made configuration; None where there is none."""
-    key = _parameters(default or {})
-    return next((one for one in records if one.kind == "network" and default and _parameters(one.params) == key), None)
+    return next((one for one in records if default and one.kind == "network" and _same(one.params, default)), None)
+
+
+def _same(params: Mapping[str, Any], default: Mapping[str, Any]) -> bool:
+    if params.keys() != default.keys():
+        return False
+    pairs = [(params[name], default[name]) for name in params]
+    # An engine may have rounded a number on its grid.
+    return all(a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b)) for a, b in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,14 +197,10 @@ def choice_sentence(choice: Mapping[str, Any], metric: str) -> str:
     return f"{best} is the best network by validation, though by no more than {measured}: {gap}."
 
 
-def _parameters(params: Mapping[str, Any]) -> str:
-    return json.dumps(finite(params), sort_keys=True)
-
-
 def _distinct(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return of a network that was trained on and on, with growing budgets, only the first of its records."""
     found: dict[str, TrialRecord] = {}
     for record in records:
-        key = record.name if record.budget is None else _parameters(record.params)
+        key = record.name if record.budget is None else json.dumps(finite(record.params), sort_keys=True)
         found.setdefault(key, record)
     return list(found.values())

@@ -85,15 +85,35 @@ def find_ties(
         Draws the resamples.
     """
     names = [winner, *(name for name in predictions if name != winner)]
-    values, drawn, grouped = _resample(predictions, names, y=y, parts=parts, groups=groups, metric=metric, rng=rng)
+    values, drawn, clusters = _resample(predictions, names, y=y, parts=parts, groups=groups, metric=metric, rng=rng)
     tied = _tied(values[0] - values[1:], drawn[0] - drawn[1:])
     return Ties(
         names=tuple(name for name, is_tied in zip(names[1:], tied, strict=True) if is_tied),
         samples=sum(map(len, parts)),
         candidates=len(names),
-        grouped=any(grouped),
-        few_groups=0 if all(grouped) else _few_groups(groups[np.concatenate(parts)]),
+        grouped=any(one is not None for one in clusters),
+        few_groups=0 if all(one is not None for one in clusters) else _few_groups(groups[np.concatenate(parts)]),
     )
+
+
+def chance(
+    first: FloatArray,
+    second: FloatArray,
+    *,
+    y: FloatArray,
+    parts: Sequence[IntArray],
+    groups: IntArray,
+    metric: str,
+    rng: np.random.Generator,
+) -> float | None:
+    """Return by how much chance moves the difference of two candidates: its standard error, by the paired bootstrap.
+
+    `first` and `second` are held-out predictions, shape (n,); the rest is as for `find_ties`. None if it is not finite.
+    """
+    predictions = {"first": first, "second": second}
+    _, drawn, _ = _resample(predictions, list(predictions), y=y, parts=parts, groups=groups, metric=metric, rng=rng)
+    error = float(np.std(drawn[0] - drawn[1], ddof=1))
+    return error if np.isfinite(error) else None
 
 
 def _resample(
@@ -105,8 +125,11 @@ def _resample(
     groups: IntArray,
     metric: str,
     rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray, list[bool]]:
-    """Return scores, shape (names,), those on the same resamples, (names, resamples), and where groups were drawn."""
+) -> tuple[FloatArray, FloatArray, list[IntArray | None]]:
+    """Return scores, shape (names,), those on the same resamples, (names, resamples), and the groups of each part.
+
+    Groups are None where samples were resampled instead.
+    """
     rows = np.concatenate(parts)
     clusters = [clusters_of(groups[part]) for part in parts]
     if len(parts) > 1 and any(one is None for one in clusters) and (whole := clusters_of(groups[rows])) is not None:
@@ -125,7 +148,7 @@ def _resample(
             for number, each in enumerate(predicted):
                 drawn[number, at : at + len(sample)] += chosen.rowwise(sampled, each[sample]) / len(parts)
             at += len(sample)
-    return values, drawn, [one is not None for one in clusters]
+    return values, drawn, clusters
 
 
 def _few_groups(groups: IntArray) -> int:
@@ -207,26 +230,14 @@ class HeldOut:
         return validation_calibration(self._y, predictions, self._split.group, seed=self._seed, name=record.name)
 
     def standard_error(self, first: TrialRecord, second: TrialRecord, *, metric: str) -> float | None:
-        """Return the standard error of the difference of two candidates in validation; None where it is not known.
-
-        By the same paired bootstrap of held-out predictions as `ties`.
-        """
-        found = {record.name: self._predictions(record.name) for record in (first, second)}
-        known = {name: predictions for name, predictions in found.items() if predictions is not None}
+        """Return the standard error of the difference of two candidates; None where it is not known. See `chance`."""
+        found = [self._predictions(record.name) for record in (first, second)]
         parts = parts_of(self._y, self._split)
-        if len(known) < 2 or not all(np.isfinite(one[part]).all() for one in known.values() for part in parts):
+        known = [one for one in found if one is not None and all(np.isfinite(one[part]).all() for part in parts)]
+        if len(known) < 2:
             return None
-        _, drawn, _ = _resample(
-            known,
-            list(known),
-            y=self._y,
-            parts=parts,
-            groups=self._split.group,
-            metric=metric,
-            rng=generator(self._seed, "bootstrap", "choice"),
-        )
-        error = float(np.std(drawn[0] - drawn[1], ddof=1))
-        return error if np.isfinite(error) else None
+        rng = generator(self._seed, "bootstrap", "choice")
+        return chance(*known, y=self._y, parts=parts, groups=self._split.group, metric=metric, rng=rng)
 
     def ties(
         self, winner: TrialRecord, finalists: Iterable[TrialRecord], records: Iterable[TrialRecord], *, metric: str

@@ -130,7 +130,7 @@ def test_folds_give_a_spread(study, dataset, tmp_path):
 
 
 def test_held_out_predictions_give_the_recorded_scores_again(study, dataset, tmp_path):
-    for name, split, n in (("one", {}, 18), ("folds", {"method": "kfold", "folds": 3}, 102)):
+    for name, split, n in (("one", {"method": "holdout"}, 18), ("folds", {"method": "kfold", "folds": 3}, 102)):
         run = run_search(study(split=split), tmp_path / name, dataset=dataset)
         development = load_dataset(run / "development.npz")
         held_out = np.load(run / "out_of_fold" / "ridge.npy")
