@@ -350,7 +350,7 @@ def _notes(given: pd.DataFrame, wanted: pd.DataFrame, found: Found, verdict: _Ve
         (counts["swapped"], "have reference and alternate allele swapped: 2 - dosage"),
         (counts["flipped"], "are named on the other strand"),
         (counts["flipped and swapped"], "are on the other strand and swapped: 2 - dosage"),
-        (verdict.ambiguous if counts["same"] < len(wanted) else 0, _of_ambiguous(verdict)),
+        (verdict.ambiguous if counts["same"] < len(verdict.words) else 0, _of_ambiguous(verdict)),
         (
             counts["unknown"] if _some_known(given) or _some_known(wanted) else 0,
             "have no alleles to compare; the counted allele is taken to be the same",

@@ -12,7 +12,6 @@ from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
 from automl_pheno.evaluation.cross_validation import OnFold, cross_validate
-from automl_pheno.keras_settings import load_keras
 from automl_pheno.predictors.protocol import Predictor
 from automl_pheno.predictors.storage import make_predictor, save_predictor
 from automl_pheno.rng import generator
@@ -21,6 +20,7 @@ from automl_pheno.study.baselines import BASELINES
 from automl_pheno.study.continuation import Continuation
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
 from automl_pheno.study.slots.worker import Report
+from automl_pheno.study.start_up import need_backend
 
 
 def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None) -> dict[str, Any]:
@@ -113,15 +113,8 @@ def refit(task: Mapping[str, Any], report: Report) -> dict[str, Any]:
 def _make(task: Mapping[str, Any], epochs: int | None = None, members: int = 1) -> Predictor:
     name = str(task["candidate"]["name"])
     if name not in BASELINES:  # only networks need Keras
-        _need_backend(str(task["backend"]))
+        need_backend(str(task["backend"]))
     return make_predictor(task["candidate"], str(task["metric"]), epochs, members)
-
-
-def _need_backend(backend: str) -> None:
-    loaded = load_keras(backend)
-    if loaded != backend:
-        msg = f"backend: {backend} was asked for, but this process has Keras on {loaded}; use workers: 1 or more"
-        raise StudyError(msg)
 
 
 @lru_cache(maxsize=2)
