@@ -55,6 +55,8 @@ def match_inputs(
         inputs, notes = match_variants(inputs, variants, allow_mismatch=allow_mismatch)
     else:
         inputs, notes = match_width(inputs, width)
+        if variants is not None:
+            notes = (*notes, "the input does not name its variants; they are taken in the order of training")
         if inputs.kind == "sequence" and frame is not None:
             problems, hints = _strange(inputs, ids, frame)
             if problems and not allow_mismatch:

@@ -176,6 +176,13 @@ def test_a_winner_of_an_older_run_predicts_as_before(best: ap.Best) -> None:
     assert np.isfinite(old.predict_samples(samples)).all()
 
 
+def test_a_single_sequence_that_is_no_list_is_told_from_a_file(best: ap.Best) -> None:
+    with pytest.raises(ap.AutoMLPhenoError, match=r"ACGTACGTACGTACGTACGT: is no file; .*predict\(\[sequence\]\)"):
+        best.predict("ACGT" * 10)
+    with pytest.raises(ap.AutoMLPhenoError, match=r"sequences\.fa: no such file"):
+        best.predict("sequences.fa")
+
+
 # -- genotypes ---------------------------------------------------------------------------------------------------
 
 
