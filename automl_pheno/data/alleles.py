@@ -240,6 +240,8 @@ class _Verdict:
     @property
     def used(self) -> BoolArray:
         """Whose dosages are taken."""
+        if "ambiguous" not in self.words:
+            return ~self.contradicting
         return ~self.contradicting & np.array([word != "ambiguous" for word in self.words], dtype=bool)
 
     @property
