@@ -66,7 +66,7 @@ def load_keras(backend: str) -> str:
 def loaded_backend() -> str:
     """Return the backend of Keras in this process; "" where it is not imported."""
     keras = sys.modules.get("keras")
-    return str(keras.config.backend()) if hasattr(keras, "config") else ""
+    return str(keras.config.backend()) if keras is not None and hasattr(keras, "config") else ""
 
 
 @contextlib.contextmanager
