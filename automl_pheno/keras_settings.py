@@ -60,7 +60,13 @@ def load_keras(backend: str) -> str:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-    return str(sys.modules["keras"].config.backend())
+    return loaded_backend()
+
+
+def loaded_backend() -> str:
+    """Return the backend of Keras in this process; "" where it is not imported."""
+    keras = sys.modules.get("keras")
+    return str(keras.config.backend()) if keras is not None and hasattr(keras, "config") else ""
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ def match_inputs(
         inputs, notes = match_variants(inputs, variants, allow_mismatch=allow_mismatch)
     else:
         inputs, notes = match_width(inputs, width)
+        if variants is not None:
+            notes = (*notes, "the input does not name its variants; they are taken in the order of training")
         if inputs.kind == "sequence" and frame is not None:
             problems, hints = _strange(inputs, ids, frame)
             if problems and not allow_mismatch:
@@ -116,7 +118,7 @@ def refuse_non_finite(predictions: npt.NDArray[np.floating], ids: StrArray) -> N
 def _strange(inputs: Inputs, ids: StrArray, frame: Frame) -> tuple[list[str], list[str]]:
     """Return what is to be refused of the sequences, and what is to be said of them."""
     n, lengths = len(inputs), (inputs.values != PADDING).sum(axis=1)
-    astray, problems, hints = frame.astray(inputs.values), [], []
+    astray, problems, hints = frame.astray(inputs.values), list[str](), list[str]()
     short, shorter = lengths < _MUCH_SHORTER * frame.shortest, lengths < frame.shortest
     kinds = (
         (short, f"shorter than half of the shortest sequence of training ({frame.shortest:,} bp)"),

@@ -17,6 +17,7 @@ import pandas as pd
 from automl_pheno.api.data import Data, read
 from automl_pheno.api.match import match_inputs, refuse_non_finite
 from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_sequences, load_dataset
+from automl_pheno.data.encode import IUPAC_BITS
 from automl_pheno.data.frame import Frame
 from automl_pheno.errors import DataError, InputWarning, PredictorError, StudyError, known_names
 from automl_pheno.keras_settings import DEFAULT_BACKEND, load_keras
@@ -349,6 +350,9 @@ class Best:
             return data
         if isinstance(data, Inputs):
             return Samples(ids=np.arange(len(data)).astype(np.str_), inputs=data)
+        if isinstance(data, str) and set(data.upper()) <= set(IUPAC_BITS) and not Path(data).exists():
+            msg = f"{data[:20]}: is no file; a single sequence is given as a list: predict([sequence])"
+            raise DataError(msg)
         if isinstance(data, (Dataset, str, Path, pd.DataFrame)):
             dataset = read(data)
             return Samples(ids=dataset.ids, inputs=dataset.inputs, columns=dataset.columns, notes=dataset.notes)

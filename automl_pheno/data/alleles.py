@@ -117,7 +117,7 @@ def harmonise(given: Inputs, wanted: pd.DataFrame, *, allow_mismatch: bool = Fal
     used, swapped = verdict.used, verdict.swapped[verdict.used]
     if not used.any() and verdict.contradicting.all():
         msg = f"all {len(there):,} variants in common have other alleles: "
-        raise DataError(msg + _contradictions(given.variants, wanted, found, there[:1]))
+        raise DataError(msg + _contradictions(given.variants, wanted, found, there[:1].tolist()))
     places = there[used]
     values = np.full((len(given), len(wanted)), np.nan, dtype=np.float32)
     for rows in blocks(len(given), 4 * len(wanted)):
@@ -240,7 +240,9 @@ class _Verdict:
     @property
     def used(self) -> BoolArray:
         """Whose dosages are taken."""
-        return ~self.contradicting & np.array([word != "ambiguous" for word in self.words], dtype=bool)
+        open_ = np.array([word == "ambiguous" for word in self.words], dtype=bool)
+        used: BoolArray = ~(self.contradicting | open_)
+        return used
 
     @property
     def swapped(self) -> BoolArray:
@@ -289,7 +291,7 @@ def _problems(given: pd.DataFrame, wanted: pd.DataFrame, found: Found, verdict: 
     if len(wrong) > MOST_CONTRADICTING * len(there):
         problems.append(
             f"{len(wrong):,} of the {len(there):,} variants in common contradict the model: "
-            f"{_contradictions(given, wanted, found, wrong[:_EXAMPLES])}; is the file of another assembly, or do its "
+            f"{_contradictions(given, wanted, found, wrong[:_EXAMPLES].tolist())}; is the file of another assembly, or do its "
             "ids name other variants? Give it in the assembly and with the names of training"
         )
     if lost.sum() > MOST_MISSING * len(wanted):
@@ -350,7 +352,7 @@ def _notes(given: pd.DataFrame, wanted: pd.DataFrame, found: Found, verdict: _Ve
         (counts["swapped"], "have reference and alternate allele swapped: 2 - dosage"),
         (counts["flipped"], "are named on the other strand"),
         (counts["flipped and swapped"], "are on the other strand and swapped: 2 - dosage"),
-        (verdict.ambiguous if counts["same"] < len(wanted) else 0, _of_ambiguous(verdict)),
+        (verdict.ambiguous if counts["same"] < len(verdict.words) else 0, _of_ambiguous(verdict)),
         (
             counts["unknown"] if _some_known(given) or _some_known(wanted) else 0,
             "have no alleles to compare; the counted allele is taken to be the same",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,16 +72,17 @@ def find_variants(given: pd.DataFrame, wanted: pd.DataFrame, agree: Callable[[Al
     names, wanted_names = _chromosomes(given, wanted)
     positions, wanted_positions = given["position"].to_numpy(np.int64), wanted["position"].to_numpy(np.int64)
     elsewhere = _elsewhere(columns, names, wanted_names)
-    doubtful = elsewhere.copy()
-    for row in np.flatnonzero(columns >= 0).tolist():
-        doubtful[row] |= agree(ours[int(columns[row])], theirs[row]) is False
-    by_id = columns >= 0
-    taken = set(columns[by_id & ~doubtful].tolist())
+    doubtful, by_id = elsewhere.copy(), columns >= 0
+    pairs = ((ours[column], pair) for column, pair in zip(columns.tolist(), theirs, strict=True) if column >= 0)
+    doubtful[by_id] |= np.fromiter((agree(*pair) is False for pair in pairs), dtype=bool)
+    sought = np.flatnonzero(~by_id | doubtful).tolist()
     places: dict[tuple[str, int], list[int]] = {}
-    for column, place in enumerate(zip(names, positions.tolist(), strict=True)):
-        if _is_place(place) and column not in taken:
+    free = np.ones(len(given), dtype=bool)
+    free[columns[by_id & ~doubtful]] = False
+    for column in np.flatnonzero(free).tolist() if sought else ():
+        if _is_place(place := (names[column], int(positions[column]))):
             places.setdefault(place, []).append(column)
-    for row in np.flatnonzero(~by_id | doubtful).tolist():
+    for row in sought:
         place = (wanted_names[row], int(wanted_positions[row]))
         there = places.get(place, []) if _is_place(place) else []
         fitting = [column for column in there if agree(ours[column], theirs[row])]
@@ -113,17 +115,11 @@ def _is_place(place: tuple[str, int]) -> bool:
 
 def _chromosomes(given: pd.DataFrame, wanted: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Return the names of both tables in one form: ``chr01`` is ``1``; 23 is X where only the other table says X."""
-    plain = [
-        variants["chromosome"]
-        .astype(str)
-        .str.strip()
-        .str.upper()
-        .str.replace(r"^CHR(OMOSOME)?[ _]?", "", regex=True)
-        .str.replace(r"^0+(?=\d)", "", regex=True)
-        .replace("M", "MT")
-        .tolist()
-        for variants in (given, wanted)
-    ]
+    plain = []
+    for variants in (given, wanted):
+        stated = variants["chromosome"].astype(str).tolist()
+        forms = {name: _plain_chromosome(name) for name in set(stated)}
+        plain.append([forms[name] for name in stated])
     sets = [set(names) for names in plain]
     for names, own, other in ((plain[0], sets[0], sets[1]), (plain[1], sets[1], sets[0])):
         numbers = [int(name) for name in own if name.isdecimal()]
@@ -136,6 +132,11 @@ def _chromosomes(given: pd.DataFrame, wanted: pd.DataFrame) -> tuple[list[str], 
         }
         names[:] = [aliases.get(name, name) for name in names]
     return plain[0], plain[1]
+
+
+def _plain_chromosome(name: str) -> str:
+    plain = re.sub(r"^0+(?=\d)", "", re.sub(r"^CHR(OMOSOME)?[ _]?", "", name.strip().upper()))
+    return "MT" if plain == "M" else plain
 
 
 def _elsewhere(columns: IntArray, names: list[str], wanted_names: list[str]) -> BoolArray:

@@ -122,7 +122,7 @@ def read_variants(folder: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     texts = dict.fromkeys(("id", "chromosome", "ref", "alt", FREQUENCY), str)
-    table = pd.read_csv(path, dtype=texts, keep_default_na=False)  # type: ignore[call-overload]
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False)
     if FREQUENCY in table:
         table[FREQUENCY] = pd.to_numeric(table[FREQUENCY], errors="coerce")
     return table

@@ -14,7 +14,6 @@ from automl_pheno.data import Dataset, load_dataset
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError
 from automl_pheno.evaluation.cross_validation import OnFold, cross_validate, held_out_calibration
-from automl_pheno.keras_settings import load_keras
 from automl_pheno.metrics import calibration
 from automl_pheno.predictors.calibration import Calibration
 from automl_pheno.predictors.protocol import Predictor
@@ -26,6 +25,7 @@ from automl_pheno.study.continuation import Continuation
 from automl_pheno.study.out_of_fold import pack
 from automl_pheno.study.run_folder import DEVELOPMENT, FINALISTS, SEALED, SPLIT
 from automl_pheno.study.slots.worker import Report
+from automl_pheno.study.start_up import need_backend
 
 
 def evaluate(task: Mapping[str, Any], report: Report, keep: OnFold | None = None) -> dict[str, Any]:
@@ -132,15 +132,8 @@ def _make(
 ) -> Predictor:
     name = str(task["candidate"]["name"])
     if name not in BASELINES:  # only networks need Keras
-        _need_backend(str(task["backend"]))
+        need_backend(str(task["backend"]))
     return make_predictor(task["candidate"], str(task["metric"]), epochs, members, calibration)
-
-
-def _need_backend(backend: str) -> None:
-    loaded = load_keras(backend)
-    if loaded != backend:
-        msg = f"backend: {backend} was asked for, but this process has Keras on {loaded}; use workers: 1 or more"
-        raise StudyError(msg)
 
 
 @lru_cache(maxsize=2)

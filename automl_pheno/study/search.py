@@ -39,6 +39,7 @@ from automl_pheno.study.sharing import is_tested, keep_journal, refuse_tested_el
 from automl_pheno.study.slots.executor import Executor, InProcess
 from automl_pheno.study.slots.machine import Machine, count_slots, read_machine, slot_notes
 from automl_pheno.study.slots.worker import EVALUATE
+from automl_pheno.study.start_up import refuse_other_backend
 from automl_pheno.study.storage.book import TrialBook
 from automl_pheno.study.storage.journal import Direction, open_study
 from automl_pheno.study.storage.opening import Shared, refuse_another
@@ -83,6 +84,8 @@ def run_search(
         # Before anything is written: an engine may need a package, or not suit the study.
         make_engine(config.engine, _engine_request(config, space, path, slots=1, records=0))
         material = prepare(config, space, path, hear, dataset, trait)
+    if config.workers == 0 and config.trials and not (path / FINAL).exists():
+        refuse_other_backend(config.backend)
     slots = _slots_here(config, hear)
     if config.storage is not None:
         refuse_another(config.storage, config.name, identity_of(config, material))

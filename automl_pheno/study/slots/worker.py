@@ -159,7 +159,9 @@ def _one_line(error: BaseException) -> str:
 def _clean_up() -> int:
     """Forget the last network and return the memory in use, in bytes."""
     if (keras := sys.modules.get("keras")) is not None:
+        policy = keras.config.dtype_policy()  # of the program that searches in its own process
         keras.utils.clear_session(free_memory=False)
+        keras.config.set_dtype_policy(policy)
     gc.collect()
     import psutil
 
