@@ -5,7 +5,7 @@ prediction has slope 1 and intercept 0 (given in sd of the tested trait, like RM
 validation chose. Sets that are not there are left out; to measure another version, put its folder on PYTHONPATH.
 
     python benchmarks/calibration.py [--quick] [--only demo,mutants,jores,mice,wheat] [--trials 6] [--rows 2000]
-                                     [--metric pearson_r] [--out DIR]
+                                     [--metric pearson_r] [--baselines gblup,forest] [--out DIR]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def mice(rows: int) -> Iterator[Case]:
     """Heterogeneous-stock mice, every fourth variant."""
     data = read_dataset(DATA / "bglr_mice" / "mice.bed", trait_table=DATA / "bglr_mice" / "phenotypes.csv.gz")
     trait = next(str(name) for name in data.traits.columns if str(name).endswith("EndNormalBW"))
-    data = drop_missing(data, trait).take(np.arange(0, len(drop_missing(data, trait)), 1)[:rows])
-    yield "mice", _thinned(data, 4), trait, {"leakage": "report"}
+    data = _thinned(drop_missing(data, trait), 4)
+    yield "mice", data.take(np.arange(min(rows, len(data)))), trait, {"leakage": "report"}
 
 
 def wheat(rows: int) -> Iterator[Case]:
@@ -80,8 +81,6 @@ FOLDER = {"jores": "jores_promoters", "mice": "bglr_mice", "wheat": "bglr_wheat"
 
 
 def _thinned(data: Dataset, step: int) -> Dataset:
-    from dataclasses import replace
-
     keep = np.arange(0, data.inputs.width, step)
     variants = None if data.inputs.variants is None else data.inputs.variants.iloc[keep].reset_index(drop=True)
     return replace(data, inputs=replace(data.inputs, values=data.inputs.values[:, keep], variants=variants))
@@ -92,7 +91,13 @@ def measure(name: str, dataset: Dataset, trait: str, fields: dict[str, Any], out
     space = "cnn.yaml" if dataset.kind == "sequence" else "cnn_genotype.yaml"
     start = time.perf_counter()
     config = make_study(
-        name="calibration", space=REPOSITORY / "search_spaces" / space, seed=1, workers=0, finalists=1, **options, **fields
+        name="calibration",
+        space=REPOSITORY / "search_spaces" / space,
+        seed=1,
+        workers=0,
+        finalists=1,
+        **options,
+        **fields,
     )
     run_search(config, out, dataset=dataset, trait=trait)
     final = json.loads((out / "final.json").read_text())
@@ -132,11 +137,15 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--metric", default="pearson_r")
+    parser.add_argument("--baselines", help="left out: all that suit the data")
     parser.add_argument("--out", type=Path, help="keep the runs and the table here")
     options = parser.parse_args()
+    baselines = None if options.baselines is None else tuple(options.baselines.split(","))
     names = ["demo", "wheat"] if options.quick else options.only.split(",")
     trials, rows = (2, 600) if options.quick else (options.trials, options.rows)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {trials} trials", flush=True)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {trials} trials", flush=True
+    )
     parts: list[pd.DataFrame] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.out or Path(scratch)
@@ -146,7 +155,7 @@ def main() -> None:
                 continue
             for case in SETS[name](rows):
                 run = folder / f"{number}-{case[0].replace(' ', '-')}"
-                parts.append(measure(*case, run, trials=trials, metric=options.metric))
+                parts.append(measure(*case, run, trials=trials, metric=options.metric, baselines=baselines))
         table = pd.concat(parts, ignore_index=True)
         if options.out is not None:
             table.to_csv(folder / "calibration.csv", index=False)

@@ -53,13 +53,9 @@ def _activate(tensor: Any, name: str, parts: Parts) -> Any:
     return tensor if name == "linear" else layers.Activation(name, dtype=parts.precision)(tensor)
 
 
-def _drop(tensor: Any, rate: float, parts: Parts) -> Any:
-    return parts.dropout(rate)(tensor) if rate > 0 else tensor
-
-
 @BUILDERS.add("conv")
 def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
-    """Convolution, normalisation, activation, pooling, dropout, in this order."""
+    """Convolution, normalisation, activation, pooling, in this order; `dropout_places` says where its dropout is."""
     tensor = layers.Conv1D(
         block.filters,
         block.kernel_size,
@@ -74,7 +70,7 @@ def conv(tensor: Any, block: ConvBlock, parts: Parts) -> Any:
         tensor = layers.MaxPooling1D(block.pool_size, data_format=_CHANNELS, dtype=parts.precision)(tensor)
     elif block.pooling == "average":
         tensor = layers.AveragePooling1D(block.pool_size, data_format=_CHANNELS, dtype=parts.precision)(tensor)
-    return _drop(tensor, block.dropout, parts)
+    return tensor
 
 
 @BUILDERS.add("flatten")
@@ -86,10 +82,9 @@ def flatten(tensor: Any, block: FlattenBlock, parts: Parts) -> Any:
 
 @BUILDERS.add("dense")
 def dense(tensor: Any, block: DenseBlock, parts: Parts) -> Any:
-    """Dense layer, normalisation, activation, dropout, in this order."""
+    """Dense layer, normalisation, activation, in this order; its dropout follows."""
     tensor = layers.Dense(block.units, dtype=parts.precision)(tensor)
-    tensor = _activate(_normalize(tensor, block.normalization, parts), block.activation, parts)
-    return _drop(tensor, block.dropout, parts)
+    return _activate(_normalize(tensor, block.normalization, parts), block.activation, parts)
 
 
 @BUILDERS.add("gate")

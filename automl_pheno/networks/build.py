@@ -48,6 +48,23 @@ def build_for_training(config: ModelConfig, width: int) -> keras.Model:
     return _build(config, width, parts)
 
 
+def dropout_places(config: ModelConfig) -> tuple[float, ...]:
+    """Return the rate of the dropout that follows each block, trunk and head, 0 for none.
+
+    A maximum over values of which some are dropped and the others scaled up is larger than the maximum without
+    dropout, so a network trained with the one is off in scale with the other. So what blocks drop before a maximum over
+    positions is dropped after the last one, all together: ``1 - (1 - a)(1 - b)``. Behind a maximum over all positions
+    that is whole filters.
+    """
+    blocks = (*config.trunk, *config.head)
+    rates = [float(getattr(block, "dropout", 0.0)) for block in blocks]
+    maxima = [i for i, block in enumerate(blocks) if getattr(block, "pooling", "none") == "max"]
+    for i in range(maxima[-1] if maxima else 0):
+        rates[i + 1] += rates[i] * (1.0 - rates[i + 1])
+        rates[i] = 0.0
+    return tuple(rates)
+
+
 def average(models: Sequence[keras.Model]) -> keras.Model:
     """Return one plain model whose output is the mean of those of `models`, which read the same inputs."""
     inputs = keras.Input(models[0].input.shape[1:], dtype="float32", name="input")
@@ -61,7 +78,9 @@ def average(models: Sequence[keras.Model]) -> keras.Model:
 def _build(config: ModelConfig, width: int, parts: Parts) -> keras.Model:
     inputs = keras.Input((width, channels(config)), dtype="float32", name="input")
     tensor = inputs
-    for block in (*config.trunk, *config.head):
+    for block, rate in zip((*config.trunk, *config.head), dropout_places(config), strict=True):
         tensor = BUILDERS[block.block](tensor, block, parts)
+        if rate > 0:
+            tensor = parts.dropout(rate)(tensor)
     outputs = keras.layers.Dense(1, name="trait", dtype="float32")(tensor)
     return keras.Model(inputs, outputs, name="network")

@@ -67,7 +67,9 @@ class Calibration:
     spread: float
 
     @classmethod
-    def measure(cls, observed: FloatArray, predicted: FloatArray, groups: IntArray) -> Self | None:
+    def measure(
+        cls, observed: FloatArray, predicted: FloatArray, groups: IntArray, weights: FloatArray | None = None
+    ) -> Self | None:
         """Return the regression over n held-out rows; None where nothing can be told.
 
         Standard errors are the larger of those of independent rows and of a jackknife over whole groups.
@@ -78,21 +80,24 @@ class Calibration:
             Shape (n,), in one unit.
         groups
             Label of each row, shape (n,).
+        weights
+            Of the rows in the regression, mean 1; None is 1 for all.
         """
         _, labels = np.unique(groups, return_inverse=True)
         n_groups = int(labels.max(initial=-1)) + 1
         if len(observed) < FEWEST or n_groups < 2 or _constant(predicted) or _constant(observed):
             return None
-        pivot = float(predicted.mean())
+        by = np.ones_like(predicted) if weights is None else weights
+        pivot = float(np.average(predicted, weights=by))
         x, y = predicted - pivot, observed - pivot
-        columns = (np.ones_like(x), x, y, x * x, x * y)
+        columns = (by, by * x, by * y, by * x * x, by * x * y)
         sums = np.stack([np.bincount(labels, column, n_groups) for column in columns])
         slope, level = _line(sums.sum(axis=1))
         slopes, levels = _line(sums.sum(axis=1, keepdims=True) - sums)
-        noise = float(((y - y.mean() - slope * x) ** 2).sum()) / (len(x) - 2)
+        noise = float((by * (y - level - slope * x) ** 2).sum()) / (len(x) - 2)
         return cls(
             slope=float(slope),
-            slope_error=max(float(np.sqrt(noise / (x @ x))), _jackknife(slopes)),
+            slope_error=max(float(np.sqrt(noise / (by * x @ x))), _jackknife(slopes)),
             level=float(level),
             level_error=max(float(np.sqrt(noise / len(x))), _jackknife(levels)),
             pivot=pivot,
@@ -170,7 +175,7 @@ def out_of_fold(
         others = np.ones(len(train), dtype=bool)
         others[fold] = False
         predicted[fold] = predict(train.take(np.flatnonzero(others)), train.inputs.take(fold))
-    found = Calibration.measure(train.y, predicted, train.groups)
+    found = Calibration.measure(train.y, predicted, train.groups, train.weights)
     return Correction() if found is None else found.correction()
 
 

@@ -27,9 +27,11 @@ class GBLUP(LinearPredictor):
     (Strandén & Garrick 2009), which equals prediction through their relationships to the training samples. With
     weights, the noise variance of a sample is divided by its weight in this prediction, not in the likelihood: they say
     how much a sample matters, and made from the trait they would pass for precision (on wheat, heritability 0.79 for
-    0.50). Where the model does not hold (few large effects, interactions), REML spreads predictions too far; if samples
-    held out in inner folds of whole groups show it beyond their error, predictions are drawn together by the slope of
-    observed on predicted (``dispersion``; 1 where they show nothing). Copies of a sample count as its weight: to the likelihood they would be clones without noise.
+    0.50). Copies of a sample count as its weight: to the likelihood they would be clones without noise.
+
+    Of sequences the model does not hold (few bases with large effects that interact), and REML spreads predictions too
+    far. There they are drawn together by the slope of observed on predicted in inner folds of whole groups, as far as
+    its error allows (``dispersion``). Of genotypes they are the BLUP itself.
     """
 
     kind = "gblup"
@@ -50,7 +52,7 @@ class GBLUP(LinearPredictor):
             }
         centre = intercept(encoding, design, train.y, effects)
         state = LinearState(encoding=encoding, intercept=centre, effects=effects)
-        if np.isfinite(penalty) and len(np.unique(train.groups)) > 1:
+        if encoding.kind == "sequence" and np.isfinite(penalty) and len(np.unique(train.groups)) > 1:
             folds = inner_folds(train.groups, N_FOLDS, rng)
             predicted = train.y - held_out_residuals(spectrum, train.y, folds, penalty)
             found = Calibration.measure(train.y, predicted, train.groups)

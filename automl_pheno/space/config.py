@@ -35,7 +35,9 @@ class ConvBlock(Config):
     activation: Activation = Field(default="relu", description="After the normalisation.")
     pooling: Literal["none", "max", "average"] = Field(default="none", description="After the activation.")
     pool_size: int = Field(default=2, ge=1, le=1000, description="Window and step of the pooling.")
-    dropout: Rate = Field(default=0.0, description="Rate, after the pooling.")
+    dropout: Rate = Field(
+        default=0.0, description="Rate, after the pooling; before a maximum over positions, after the last of those."
+    )
 
 
 class GateBlock(Config):

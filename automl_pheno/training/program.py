@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from automl_pheno.data.encode import one_hot_table
-from automl_pheno.networks import build_for_training
+from automl_pheno.networks import build_for_training, dropout_places
 from automl_pheno.space.config import FitConfig, ModelConfig
 from automl_pheno.space.size import channels
 from automl_pheno.training.optimizers import OPTIMIZERS
@@ -95,8 +95,7 @@ def hyper_values(config: ModelConfig) -> dict[str, np.float32]:
 
 def dropout_rates(config: ModelConfig) -> list[float]:
     """Return the positive dropout rates in the order of the layers."""
-    rates = (getattr(block, "dropout", 0.0) for block in (*config.trunk, *config.head))
-    return [rate for rate in rates if rate > 0]
+    return [rate for rate in dropout_places(config) if rate > 0]
 
 
 class Program:

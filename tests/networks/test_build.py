@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from automl_pheno.networks import build, build_for_training
+from automl_pheno.networks import build, build_for_training, dropout_places
 from automl_pheno.space.config import ModelConfig
 from automl_pheno.space.size import channels, network_size
 
@@ -70,3 +70,40 @@ def test_what_the_yaml_says_is_what_is_built() -> None:
 def test_the_exported_model_uses_only_layers_of_keras() -> None:
     model = build(ModelConfig.model_validate(CONFIGS["normalised"]), 60)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def network_of(*trunk, head=()):
+    return ModelConfig.model_validate({"input": "sequence", "trunk": list(trunk), "head": list(head)})
+
+
+@pytest.mark.parametrize(
+    ("trunk", "places"),
+    [
+        (({"dropout": 0.1}, {"dropout": 0.2}), (0.1, 0.2, 0.0, 0.5)),
+        (({"dropout": 0.1, "pooling": "max"}, {"dropout": 0.2}), (0.1, 0.2, 0.0, 0.5)),
+        (({"dropout": 0.1, "pooling": "average"}, {"dropout": 0.2, "pooling": "average"}), (0.1, 0.2, 0.0, 0.5)),
+        (({"dropout": 0.1}, {"dropout": 0.2, "pooling": "max"}), (0.0, 0.28, 0.0, 0.5)),
+        (({"dropout": 0.1}, {"dropout": 0.2}, "max"), (0.0, 0.0, 0.28, 0.5)),
+        (({"dropout": 0.1}, {"dropout": 0.0}, "max"), (0.0, 0.0, 0.1, 0.5)),
+    ],
+)
+def test_no_dropout_stands_before_a_maximum(trunk, places):
+    pooling = trunk[-1] if isinstance(trunk[-1], str) else "none"
+    blocks = [{"block": "conv", "filters": 2, **block} for block in trunk if not isinstance(block, str)]
+    config = network_of(*blocks, {"block": "flatten", "pooling": pooling}, head=[{"block": "dense", "dropout": 0.5}])
+    assert dropout_places(config) == pytest.approx(places)
+    for make, kind in ((build, "Dropout"), (build_for_training, "VariableDropout")):
+        names = [type(layer).__name__ for layer in make(config, 40).layers]
+        dropped = [i for i, name in enumerate(names) if name == kind]
+        assert len(dropped) == sum(rate > 0 for rate in places)
+        assert not any(name in ("MaxPooling1D", "GlobalMaxPooling1D") for name in names[dropped[0] :])
+
+
+def test_dropout_leaves_the_expected_output_where_it_is():
+    config = network_of({"block": "conv", "filters": 8, "dropout": 0.4}, {"block": "flatten", "pooling": "max"})
+    model = build(config, 60)
+    x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (1, 60))]
+    many = np.asarray(model(np.repeat(x, 20_000, axis=0), training=True))[:, 0]
+    still = float(np.asarray(model(x, training=False))[0, 0])
+    assert many.std() > 0.05
+    assert many.mean() == pytest.approx(still, abs=5 * many.std() / np.sqrt(20_000))

@@ -1,7 +1,7 @@
 """A prediction of 2.0 means 2.0: observed regressed on predicted has slope 1, of rows no fit has seen, on average.
 
 Members of the registry and networks of both kinds, on simulated sequences and genotypes. `mean` predicts a constant and
-has no slope. The network ``before_a_maximum`` has what stretched an output of old: dropout before pooling by the maximum.
+has no slope. The network ``before_a_maximum`` is of the kind whose output was off: dropout and pooling by the maximum.
 """
 
 from functools import lru_cache
@@ -20,7 +20,10 @@ FIT = {"batch_size": 32, "learning_rate": 0.003, "max_epochs": 40, "patience": 1
 NETWORKS = {
     "dense": {
         "sequence": ({"block": "flatten"},),
-        "genotype": ({"block": "conv", "filters": 8, "kernel_size": 8, "stride": 4, "dropout": 0.2}, {"block": "flatten"}),
+        "genotype": (
+            {"block": "conv", "filters": 8, "kernel_size": 8, "stride": 4, "dropout": 0.2},
+            {"block": "flatten"},
+        ),
     },
     "before_a_maximum": {
         "sequence": (
