@@ -2,11 +2,22 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
+from sklearn.linear_model import LinearRegression
 
 from automl_pheno.errors import UnknownNameError
-from automl_pheno.metrics import METRICS, bootstrap_difference, bootstrap_interval, score
+from automl_pheno.metrics import (
+    CALIBRATION,
+    METRICS,
+    bootstrap_calibration,
+    bootstrap_difference,
+    bootstrap_interval,
+    calibration,
+    score,
+)
 
 
 @pytest.fixture
@@ -129,3 +140,69 @@ def test_same_generator_same_interval(pair):
     y, prediction = pair
     first = bootstrap_interval(y, prediction, "spearman", np.random.default_rng(9), n=200)
     assert first == bootstrap_interval(y, prediction, "spearman", np.random.default_rng(9), n=200)
+
+
+@pytest.mark.parametrize("n", [3, 10, 200])
+def test_calibration_equals_the_least_squares_line_of_scipy(n):
+    rng = np.random.default_rng(n)
+    prediction = rng.normal(5.0, 2.0, n)
+    y = 1.4 * prediction - 2.0 + rng.normal(size=n)
+    line = stats.linregress(prediction, y)
+    assert calibration(y, prediction) == pytest.approx((line.slope, line.intercept))
+
+
+@settings(max_examples=100)
+@given(
+    st.integers(3, 60),
+    st.integers(0, 2**32 - 1),
+    st.floats(-3, 3),
+    st.floats(-1e3, 1e3),
+    st.sampled_from([1e-9, 1, 1e9]),
+)
+def test_calibration_equals_scikit_learn_at_any_scale(n, seed, slope, intercept, scale):
+    rng = np.random.default_rng(seed)
+    prediction = rng.normal(size=n) * scale
+    y = slope * prediction + intercept + rng.normal(size=n)
+    line = LinearRegression().fit(prediction[:, None] / scale, y)
+    got = calibration(y, prediction)
+    assert got[0] * scale == pytest.approx(line.coef_[0], rel=1e-6, abs=1e-6 * (1 + abs(intercept)))
+    assert got[1] == pytest.approx(line.intercept_, rel=1e-6, abs=1e-6 * (1 + abs(intercept) + abs(slope) * scale))
+
+
+@pytest.mark.parametrize(
+    ("y", "prediction"),
+    [([1.0, 2.0], [1.0, 2.0]), ([], []), ([1.0, 2.0, 3.0], [0.1] * 3), ([1.0, np.nan, 3.0], [1.0, 2.0, 3.0])],
+)
+def test_where_there_is_no_line_calibration_is_not_known(y, prediction):
+    assert np.isnan(calibration(np.array(y), np.array(prediction))).all()
+    got = bootstrap_calibration(np.array(y), np.array(prediction), np.random.default_rng(0))
+    assert list(got) == list(CALIBRATION)
+    assert np.isnan(list(got.values())).all()
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_calibration_intervals_cover_the_truth_nineteen_times_of_twenty(clustered):
+    inside = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(30), 4)
+        prediction = rng.normal(size=30)[groups] if clustered else rng.normal(size=120)
+        shared = rng.normal(size=30)[groups] if clustered else 0.0
+        y = 1.5 * prediction + 3.0 + shared + rng.normal(size=120)
+        got = bootstrap_calibration(y, prediction, rng, n=500, groups=groups if clustered else None)
+        inside += (got["slope_low"] <= 1.5 <= got["slope_high"]) + (
+            got["intercept_low"] <= 3.0 <= got["intercept_high"]
+        )
+    assert 0.87 <= inside / 120 <= 0.99
+
+
+def test_calibration_bounds_are_the_quantiles_of_the_lines_of_the_resamples():
+    rng = np.random.default_rng(7)
+    prediction = rng.normal(size=40)
+    y = 0.8 * prediction + rng.normal(size=40)
+    got = bootstrap_calibration(y, prediction, np.random.default_rng(1), n=300)
+    rows = np.random.default_rng(1).integers(0, 40, size=(300, 40))
+    lines = [stats.linregress(prediction[one], y[one]) for one in rows]
+    expected = np.quantile([(line.slope, line.intercept) for line in lines], [0.025, 0.975], axis=0)
+    assert [got["slope_low"], got["slope_high"]] == pytest.approx(expected[:, 0])
+    assert [got["intercept_low"], got["intercept_high"]] == pytest.approx(expected[:, 1])

@@ -23,7 +23,7 @@ from automl_pheno.predictors.storage import load_predictor, read_header, read_va
 from automl_pheno.rng import generator
 from automl_pheno.study.run_folder import BEST, DEVELOPMENT, FINAL, LEADERBOARD, STUDY, TESTED_ELSEWHERE
 from automl_pheno.study.start_up import without_start_up_chatter
-from automl_pheno.study.verdict import comparison_sentence
+from automl_pheno.study.verdict import comparison_sentence, scale_sentence
 
 if TYPE_CHECKING:
     from automl_pheno.explain import Attribution
@@ -78,13 +78,14 @@ class Run:
 
     @property
     def winner(self) -> str:
-        """Which candidate won by validation, and what validation cannot tell apart from it, in a sentence."""
+        """Which candidate won by validation, what is tied with it, and whether it is off in scale, in sentences."""
         final = self.final
         said = str(final.get("tie_note") or "")
         label = METRICS[str(final["metric"])].label
-        named = f"{final['winner']['name']} is the winner by validation ({label} {final['winner']['validation']:.3f})"
-        pooled = " over all held-out samples at once, as folds are too small for scores of their own"
-        return f"{named}{pooled if final.get('pooled') else ''}. {said}".strip()
+        over = " over all held-out samples at once, as folds are too small for scores of their own"
+        value = f"{label} {final['winner']['validation']:.4g}{over if final.get('pooled') else ''}"
+        said = said or f"{final['winner']['name']}."
+        return " ".join([f"Winner by validation ({value}): {said}", scale_sentence(final["winner"])]).strip()
 
     @property
     def verdict(self) -> str:

@@ -11,9 +11,11 @@ import numpy as np
 import yaml
 
 from automl_pheno.curation import check_suits
-from automl_pheno.data import Dataset, choose_trait, drop_missing, save_dataset
+from automl_pheno.data import Dataset, FloatArray, choose_trait, drop_missing, save_dataset
 from automl_pheno.errors import SplitError, StudyError
+from automl_pheno.evaluation.cross_validation import FEWEST_IN_FOLD, are_pooled
 from automl_pheno.files import write_text, writing
+from automl_pheno.metrics import METRICS
 from automl_pheno.rng import derive_seed
 from automl_pheno.simulate import SIMULATORS, Truth
 from automl_pheno.space.tree import SearchSpace
@@ -95,7 +97,27 @@ def prepare(
     if config.pruner == "wilcoxon" and not split.is_cross_validation:
         msg = "pruner wilcoxon pairs the folds of two trials, so it needs a split with K folds"
         raise StudyError(msg)
+    _check_small_folds(config, dataset.y(trait), split, progress)
     return Material(space=space, dataset=dataset, trait=trait, about=about, split=split, made=made, truth=truth)
+
+
+def _check_small_folds(config: StudyConfig, y: FloatArray, split: Split, progress: Progress) -> None:
+    """Say that folds are too small for scores of their own; raise StudyError where the pruner compares such scores."""
+    parts = [fold.validation for fold in split.folds()]
+    if not are_pooled(y, parts):
+        return
+    few = min(map(len, parts))
+    smallest = f"the smallest of {len(parts)} folds has {few} sample{'' if few == 1 else 's'} or one trait value"
+    if config.pruner == "wilcoxon":
+        msg = (
+            f"pruner wilcoxon compares scores of single folds, but {smallest} (at least {FEWEST_IN_FOLD} samples that "
+            "differ are needed); use fewer folds (split.folds), or another pruner"
+        )
+        raise StudyError(msg)
+    progress.message(
+        f"{METRICS[config.metric].label} is computed over the held-out samples of all folds at once: {smallest}, and "
+        f"with fewer than {FEWEST_IN_FOLD} samples that differ the score of a fold is chance"
+    )
 
 
 def _split_of(path: Path, config: StudyConfig, dataset: Dataset, about: dict[str, Any]) -> Split | None:

@@ -13,7 +13,7 @@ from automl_pheno.evaluation.cross_validation import are_pooled
 from automl_pheno.metrics import CALIBRATION, METRICS, resamples
 from automl_pheno.rng import generator
 from automl_pheno.splits import Split, read_split
-from automl_pheno.study.assessment import clusters_of, validation_calibration
+from automl_pheno.study.assessment import FEWEST_GROUPS, clusters_of, validation_calibration
 from automl_pheno.study.choice import order_candidates
 from automl_pheno.study.out_of_fold import read_predictions
 from automl_pheno.study.records import TrialRecord
@@ -41,12 +41,15 @@ class Ties:
         Held-out samples, and candidates, that were compared.
     grouped
         Whether whole groups were resampled.
+    few_groups
+        Groups of the samples, where these are too few to be resampled; 0 elsewhere.
     """
 
     names: tuple[str, ...]
     samples: int
     candidates: int
     grouped: bool
+    few_groups: int = 0
 
 
 def find_ties(
@@ -106,7 +109,13 @@ def find_ties(
         samples=len(rows),
         candidates=len(names),
         grouped=any(one is not None for one in clusters),
+        few_groups=0 if all(one is not None for one in clusters) else _few_groups(groups[rows]),
     )
+
+
+def _few_groups(groups: IntArray) -> int:
+    found = len(np.unique(groups))
+    return found if found < min(FEWEST_GROUPS, len(groups)) else 0
 
 
 def _tied(differences: FloatArray, drawn: FloatArray) -> list[bool]:
@@ -144,6 +153,9 @@ def tie_sentence(winner: str, ties: Ties, *, is_first: bool, unknown: int) -> st
     count = _NUMBERS[len(names)] if len(names) < len(_NUMBERS) else str(len(names))
     rank = "first of" if is_first else "one of"
     unit = "groups" if ties.grouped else "samples"
+    if ties.few_groups:
+        of = "1 group" if ties.few_groups == 1 else f"{ties.few_groups} groups"
+        missing = f" These are of {of}, too few to draw groups anew, so more may be tied.{missing}"
     return (
         f"{winner} is {rank} {count} that validation cannot tell apart: {', '.join(shown[:-1])} and {shown[-1]} "
         f"({LEVEL:.0%} paired bootstrap of {unit} over {ties.samples:,} held-out predictions, jointly for "

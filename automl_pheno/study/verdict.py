@@ -93,6 +93,25 @@ def weakness_warning(entry: Mapping[str, Any]) -> str:
     return f"{entry['name']} predicts weakly (test r = {r:.3f}): what it uses may be chance."
 
 
+def scale_sentence(finalist: Mapping[str, Any]) -> str:
+    """Return in words that predictions of the test samples are off in scale; "" where that is not shown.
+
+    Parameters
+    ----------
+    finalist
+        Of ``final.json``; it is off where the 95 % interval of the slope of observed on predicted lacks 1.
+    """
+    found = finalist.get("calibration") or {}
+    slope, low, high = (_number(found.get(key)) for key in ("slope", "slope_low", "slope_high"))
+    if slope is None or low is None or high is None or low <= 1.0 <= high:
+        return ""
+    how = "less" if low > 1.0 else "more"
+    return (
+        f"Predictions of {finalist['name']} differ {how} than what they predict: where they differ by 1, the observed "
+        f"test samples differ by {slope:.2f} (95 % interval {low:.2f} to {high:.2f})."
+    )
+
+
 def _measures(comparison: Mapping[str, Any]) -> Iterator[_Measure]:
     """Yield what is compared, the metric of the study first."""
     metric = str(comparison.get("metric") or JUDGED[0])

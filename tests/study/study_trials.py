@@ -133,6 +133,17 @@ def refit(task, report):
     return {"state": "complete", "predictions": predictions.tolist(), "weights": 5, "epochs": task["epochs"]}
 
 
+def with_predictions(task, report):
+    """End complete with held-out predictions of three samples, one of them never validated on."""
+    import numpy as np
+
+    from automl_pheno.study.out_of_fold import pack
+
+    outcome = by_filters(task, report)
+    number = 0.0 if "config" not in task["candidate"] else float(task["candidate"]["config"]["trunk"][0]["filters"])
+    return {**outcome, "held_out": pack(np.array([number, np.nan, 1.0])), "validation_calibration": {"slope": 1.5}}
+
+
 def hungry(task, report):
     """Take 24 MiB for each sample of a batch."""
     taken = bytearray(24 * 2**20 * task["candidate"]["config"]["fit"]["batch_size"])

@@ -25,7 +25,12 @@ def test_defaults_and_paths_relative_to_the_file(tmp_path):
     assert study.space == tmp_path / "spaces/cnn.yaml"
     assert study.data.file == tmp_path / "a.csv"
     assert (study.trials, study.metric, study.engine, study.pruner) == (30, "pearson_r", "optuna/tpe", "median")
-    assert (study.finalists, study.workers, study.backend, study.split.method) == (3, "auto", "tensorflow", "holdout")
+    assert (study.finalists, study.workers, study.backend, study.split.method) == (
+        "auto",
+        "auto",
+        "tensorflow",
+        "holdout",
+    )
 
 
 def test_resolved_yaml_holds_every_field_and_loads_to_the_same(tmp_path):
@@ -75,6 +80,8 @@ def test_no_durations(text):
         ("space: a.yaml\ntrials: many\n", "wheat.yaml:2: trials: .*got 'many'"),
         ("space: a.yaml\ntime_limit: soon\n", "wheat.yaml:2: time_limit: a duration is"),
         ("space: a.yaml\ntime_limit: 0\n", "wheat.yaml:2: time_limit: .*greater than 0"),
+        ("space: a.yaml\nfinalists: 0\n", "wheat.yaml:2: finalists: must be auto or a number from 1 to 100, got 0"),
+        ("space: a.yaml\nfinalists: true\n", "wheat.yaml:2: finalists: must be auto or a number from 1 to 100"),
         ("space: a.yaml\nworkers: some\n", "wheat.yaml:2: workers: must be auto or a number from 0 to 1024"),
         ("space: a.yaml\nname: a/b\n", "wheat.yaml:2: name: must be letters"),
         ("space: a.yaml\npruner: wilcoxon\n", "needs a split with K folds"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from automl_pheno.cli import main
 from automl_pheno.errors import StudyError
+from automl_pheno.study.out_of_fold import read_predictions, write_predictions
 from automl_pheno.study.records import TrialRecord, append_record, read_records
 from automl_pheno.study.run_folder import RunFolder
 from automl_pheno.study.storage.book import TrialBook
@@ -78,6 +80,14 @@ def test_a_run_survives_a_journal_and_becomes_a_run_that_counts_right(run, tmp_p
     assert book.counted == 4
     queued = [book.ask().suggest_float("x", 0, 1) for _ in range(2)]
     assert queued == [0.25, before.get_trials()[4].params["x"]]
+
+
+def test_held_out_predictions_go_from_folder_to_folder_and_links_do_not(run, tmp_path):
+    write_predictions(run, "toy-0", np.array([0.5, np.nan]))
+    (run / "out_of_fold" / "toy-1.npy").symlink_to(run / "identity.json")
+    copy_study(str(run), str(tmp_path / "again"))
+    assert [path.name for path in (tmp_path / "again" / "out_of_fold").iterdir()] == ["toy-0.npy"]
+    np.testing.assert_array_equal(read_predictions(tmp_path / "again", "toy-0", 2), [0.5, np.nan])
 
 
 def test_a_running_study_can_be_copied_and_stays_as_it_is(run, tmp_path):

@@ -9,11 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import linregress, pearsonr
 
+from automl_pheno.api import Run
 from automl_pheno.data import Dataset, Inputs, load_dataset
 from automl_pheno.errors import CurationError, DataError, SpaceError, SplitError, StudyError
+from automl_pheno.splits import read_split
 from automl_pheno.study.config import make_study
 from automl_pheno.study.progress import Silent
+from automl_pheno.study.records import read_records
+from automl_pheno.study.replay import replay_trial
 from automl_pheno.study.search import run_search
 
 SPACE = """
@@ -122,6 +127,59 @@ def test_folds_give_a_spread(study, dataset, tmp_path):
     assert len(values) == 3
     assert ridge["val_pearson_r"] == pytest.approx(np.mean(values))
     assert ridge["val_sd"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_held_out_predictions_give_the_recorded_scores_again(study, dataset, tmp_path):
+    for name, split, n in (("one", {}, 18), ("folds", {"method": "kfold", "folds": 3}, 102)):
+        run = run_search(study(split=split), tmp_path / name, dataset=dataset)
+        development = load_dataset(run / "development.npz")
+        held_out = np.load(run / "out_of_fold" / "ridge.npy")
+        record = {record.name: record for record in read_records(run / "trials.jsonl")}["ridge"]
+        own = read_split(run / "split.csv")
+        parts = [fold.validation for fold in own.take(own.development).folds()]
+        assert np.isfinite(held_out).sum() == n == sum(map(len, parts))
+        values = [pearsonr(development.y("yield")[rows], held_out[rows]).statistic for rows in parts]
+        assert record.value == pytest.approx(np.mean(values))
+        known = np.isfinite(held_out)
+        line = linregress(held_out[known], development.y("yield")[known])
+        assert record.validation_calibration == pytest.approx({"slope": line.slope, "intercept": line.intercept})
+        board = pd.read_csv(run / "leaderboard.csv").set_index("name")
+        assert board.loc["ridge", "val_slope"] == pytest.approx(line.slope)
+        assert np.isnan(board.loc["mean", "val_slope"]) or name == "folds"
+
+
+def test_folds_of_two_samples_are_scored_at_once_and_that_is_said(study, dataset, tmp_path):
+    heard = Listener()
+    small = dataset.take(np.arange(60))
+    config = study(split={"method": "kfold", "folds": 25})
+    run = run_search(config, tmp_path / "run", heard, dataset=small)
+    sizes = np.unique(read_split(run / "split.csv").fold, return_counts=True)[1][1:]
+    said = f"over the held-out samples of all folds at once: the smallest of 25 folds has {sizes.min()} sample"
+    assert sizes.max() <= 4
+    assert sum(said in message for message in heard.messages) == 1
+    board = pd.read_csv(run / "leaderboard.csv").set_index("name")
+    held_out, y = np.load(run / "out_of_fold" / "ridge.npy"), load_dataset(run / "development.npz").y("yield")
+    assert board.loc["ridge", "val_pearson_r"] == pytest.approx(pearsonr(y, held_out).statistic)
+    assert board.loc["ridge", "val_rmse"] == pytest.approx(np.sqrt(((y - held_out) ** 2).mean()))
+    assert board["pooled"].all()
+    assert board["val_sd"].isna().all()
+    assert json.loads((run / "final.json").read_text())["pooled"] is True
+    assert "over all held-out samples at once" in Run(run).winner
+    assert replay_trial(run, "ridge").verdict == "identical"
+    with pytest.raises(
+        StudyError, match="pruner wilcoxon compares scores of single folds, but the smallest of 25 folds"
+    ):
+        run_search(config.model_copy(update={"pruner": "wilcoxon"}), tmp_path / "other", dataset=small)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_number_of_finalists_counts_baselines_too(study, dataset, tmp_path):
+    run = run_search(study(finalists=1), tmp_path / "run", dataset=dataset)
+    final = json.loads((run / "final.json").read_text())
+    assert [entry["name"] for entry in final["finalists"]] == ["ridge"]
+    assert final["tied_with"] == [], "the mean baseline is compared by its held-out predictions, and told apart"
+    assert final["tie_note"] == ""
+    assert Run(run).winner.startswith("Winner by validation (Pearson r 0.")
 
 
 @pytest.mark.parametrize(

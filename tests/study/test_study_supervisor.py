@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pytest
 
-from automl_pheno.errors import InfeasibleError, StudyError
+from automl_pheno.errors import InfeasibleError, OutputError, StudyError
 from automl_pheno.space.load import parse_space
 from automl_pheno.study import proposals
 from automl_pheno.study.engines import EngineRequest, Steps, make_engine, make_pruner
@@ -305,3 +305,33 @@ def test_an_error_of_the_metric_is_minimized(case):
     assert ranked["val_rmse"].is_monotonic_increasing
     assert ranked["rank"].tolist() == [1, 2, 3, 4, 5]
     assert study.best_value == pytest.approx(np.min(ranked["val_rmse"]))
+
+
+def test_held_out_predictions_are_kept_of_what_is_complete(case):
+    case.start(trials=8, baselines=("ridge",), function="study_trials:with_predictions", pruner="median")
+    kept = {path.stem: np.load(path) for path in (case.path / "out_of_fold").iterdir()}
+    complete = [record for record in case.folder.records() if record.state == "complete"]
+    assert set(kept) == {record.name for record in complete}
+    assert len(case.counted) == 8
+    for record in complete:
+        filters = 0.0 if record.kind == "baseline" else record.candidate["config"]["trunk"][0]["filters"]
+        np.testing.assert_array_equal(kept[record.name], [filters, np.nan, 1.0])
+        assert record.validation_calibration == {"slope": 1.5}
+
+
+def test_predictions_without_a_record_are_harmless_and_written_anew(case):
+    (case.path / "out_of_fold").mkdir()
+    left = case.path / "out_of_fold" / "toy-0.npy"  # by a process that was killed before it wrote the record
+    left.write_bytes(b"torn")
+    case.start(trials=2, function="study_trials:with_predictions")
+    assert np.load(left).shape == (3,)
+
+
+def test_predictions_that_cannot_be_written_end_the_search_before_their_record(case):
+    (case.path / "out_of_fold").write_text("no folder")
+    with pytest.raises(OutputError, match="cannot be written"):
+        case.start(trials=2, function="study_trials:with_predictions")
+    assert case.networks == []
+    (case.path / "out_of_fold").unlink()
+    assert case.start(trials=2, function="study_trials:with_predictions") == "finished"
+    assert len(case.counted) == 2

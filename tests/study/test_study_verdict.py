@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_pheno.metrics import METRICS
-from automl_pheno.study.verdict import comparison_sentence, verdict_of
+from automl_pheno.study.verdict import comparison_sentence, scale_sentence, verdict_of
 
 WORDS = {"better": "is better than", "worse": "is worse than", "unclear": "is not shown to be better than"}
 
@@ -100,3 +100,18 @@ def test_the_words_say_what_the_numbers_say(measures, data):
     assert verdict_of(comparison) == expected
     assert [words for words in WORDS.values() if words in sentence] == [WORDS[expected]]
     assert ("disagree" in sentence) == (any(good) and any(bad))
+
+
+@given(st.tuples(*[st.floats(-3, 3, allow_subnormal=False)] * 3).map(sorted), st.booleans())
+def test_a_scale_that_is_off_is_said_where_its_interval_lacks_one(bounds, known):
+    low, slope, high = bounds
+    entry = {"name": "cnn-3", "calibration": {"slope": slope, "slope_low": low, "slope_high": high} if known else None}
+    sentence = scale_sentence(entry)
+    assert bool(sentence) == (known and not low <= 1 <= high)
+    if sentence:
+        assert ("differ less than" in sentence) == (low > 1)
+        assert f"{slope:.2f} (95 % interval {low:.2f} to {high:.2f})" in sentence
+
+
+def test_a_scale_that_is_not_known_is_not_off():
+    assert scale_sentence({"name": "mean", "calibration": {"slope": None, "slope_low": None, "slope_high": None}}) == ""

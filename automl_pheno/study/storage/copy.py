@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from automl_pheno.errors import StudyError, known_names
 from automl_pheno.files import write_json, write_text, writing
+from automl_pheno.study.out_of_fold import OUT_OF_FOLD
 from automl_pheno.study.records import TrialRecord, read_records
 from automl_pheno.study.run_folder import FINAL, IDENTITY, JOURNAL, SPLIT, TESTED_ELSEWHERE, TRIALS
 from automl_pheno.study.storage.address import explain_failure, redact
@@ -58,6 +60,8 @@ class _Content:
     study: optuna.Study
     attributes: dict[str, Any] = field(default_factory=dict)  # of the study, system
     records: dict[int, TrialRecord] = field(default_factory=dict)
+    out_of_fold: Path | None = None
+    """Folder of the held-out predictions; only a run folder has them."""
 
 
 def copy_study(source: str, target: str, *, study: str | None = None, name: str | None = None) -> Copied:
@@ -218,6 +222,7 @@ def _of_run(path: Path, name: str | None) -> _Content:
         msg = f"{path}: holds no {JOURNAL}, so it is not the folder of a run"
         raise StudyError(msg)
     content = _of_storage(_open_journal(path / JOURNAL), str(path), name)
+    content.out_of_fold = path / OUT_OF_FOLD
     for record in read_records(path / TRIALS):
         if record.trial is None:
             content.attributes[f"{BASELINE}{record.name}"] = {"supervisor": "", "record": record.to_line()}
@@ -295,6 +300,11 @@ def _to_run(content: _Content, path: Path, name: str) -> int:
     if identity:
         write_json(path / IDENTITY, identity)
         write_text(path / TRIALS, "".join(record.to_line() for record in records))
+    if content.out_of_fold is not None and content.out_of_fold.is_dir():
+        (path / OUT_OF_FOLD).mkdir()
+        for file in content.out_of_fold.glob("*.npy"):
+            if not file.is_symlink():
+                shutil.copyfile(file, path / OUT_OF_FOLD / file.name)
     if "result" in own.get(TEST, {}):
         said = own[TEST]
         result = {"by": said["supervisor"], "folder": said["folder"], "result": said["result"]}
