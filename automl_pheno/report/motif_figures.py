@@ -11,7 +11,7 @@ import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.logo import draw_logo
-from automl_pheno.explain.motifs.places import NEAR, fullest_bin, place_of, place_words
+from automl_pheno.explain.motifs.places import SHARP, fullest_bin, place_of, place_words
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import ExplanationFiles, RunFiles
 from automl_pheno.report.style import (
@@ -186,7 +186,7 @@ _AXES = {"first": "base of the sequence", "last": "bp from the last base"}
 def _how_places(bound: int, motifs: int) -> str:
     """Return how to read the figure, where `bound` of so many motifs are bound to a place."""
     how = "What the motif contributes in all sequences together by where its middle lies, in steps of "
-    how += f"{2 * NEAR + 1} bp. "
+    how += f"{2 * SHARP + 1} bp. "
     if not bound:
         return f"{how}No motif here is bound to a place: each contributes wherever it stands."
     how += "Dotted: the place to which it is bound, as a TATA box is to a distance from the start site. "

@@ -11,7 +11,7 @@ import pytest
 from automl_pheno.data.dataset import Examples, Inputs
 from automl_pheno.explain.attribution import Attribution, at_bases
 from automl_pheno.explain.motifs.meme import read_meme
-from automl_pheno.explain.motifs.places import Places, whereabouts
+from automl_pheno.explain.motifs.places import Places, fullest_bin, place_of, place_words, whereabouts
 from automl_pheno.explain.motifs.pwm import (
     consensus,
     covered,
@@ -135,7 +135,51 @@ def test_even_places_are_seldom_called_positional_and_places_at_the_end_are_seen
     from_end = whereabouts(at(lengths - 30 + rng.integers(-2, 3, n), lengths), rng)
     assert from_end.positional
     assert from_end.mode_from_end == pytest.approx(26.5, abs=1.5)
+    assert from_end.anchor == "last"
     assert not whereabouts(at((rng.random(n) * (lengths - 7)).astype(int) + 1, lengths), rng).positional
+    from_start = whereabouts(at(40 + rng.integers(-2, 3, n), lengths), rng)
+    assert (from_start.positional, from_start.anchor) == (True, "first")
+    assert from_start.mode_place == pytest.approx(43.5, abs=1.5)
+
+
+def test_a_sharp_peak_is_the_place_and_not_the_hill_beside_it() -> None:
+    # as the TATA box of plant promoters: 60 places within 3 bp of 33, and 130 spread over 39 to 58
+    rng = np.random.default_rng(5)
+    distance = np.concatenate([rng.integers(32, 35, 60), rng.integers(39, 59, 130)])
+    n = len(distance)
+    places = Places(
+        sample=np.arange(n), start=170 - distance, end=170 - distance, forward=np.ones(n, bool),
+        contribution=np.ones(n), length=np.full(n, 170),
+    )  # fmt: skip
+    found = whereabouts(places, rng)
+    assert found.positional
+    assert found.mode_from_end == pytest.approx(33, abs=1)
+    first, last = fullest_bin(places.from_end, places.contribution, 170)
+    assert first <= found.mode_from_end <= last
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "words"),
+    [
+        (
+            {"positional": True, "anchor": "last", "mode_from_end": 33.4, "mode_place": 9.0},
+            (33.4, "last"),
+            "33 bp before",
+        ),
+        (
+            {"positional": "True", "anchor": "first", "mode_from_end": 33.4, "mode_place": 9.0},
+            (9.0, "first"),
+            "at base 9",
+        ),
+        ({"positional": False, "anchor": "last", "mode_from_end": 50.0}, None, ""),
+        ({"positional": True, "mode_from_end": float("nan"), "median_from_end": 7.0}, (7.0, "last"), "7 bp"),
+        ({"median_from_end": 7.0}, None, ""),
+    ],
+)
+def test_a_motif_has_one_place_or_none(row: dict[str, object], place: object, words: str) -> None:
+    assert place_of(row) == place
+    assert place_words(row).startswith(words)
+    assert bool(place_words(row)) == (place is not None)
 
 
 def test_weak_motifs_are_found_beside_a_strong_one() -> None:
@@ -201,7 +245,9 @@ def test_the_part_writes_what_was_found() -> None:
     part = motifs(request(explained))
     again = motifs(request(explained))
     pd.testing.assert_frame_equal(part.tables["motifs"], again.tables["motifs"])
-    assert list(part.tables["motif_places"].columns) == ["motif", "id", "start", "end", "strand", "contribution"]
+    assert list(part.tables["motif_places"].columns) == [
+        "motif", "id", "start", "end", "strand", "contribution", "from_end",
+    ]  # fmt: skip
     read = read_meme(part.texts["motifs.meme"])
     assert [motif.name for motif in read] == ["motif_1", "motif_2"]
     for number, motif in enumerate(read, start=1):

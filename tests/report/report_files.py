@@ -149,13 +149,15 @@ def _motifs(folder: Path, arrays: dict[str, Any], motif: str, pattern: Any, rng:
         "motif": ["1", "2"], "consensus": [motif, "TATAWAW"], "effect": ["raises", "lowers"], "n_seqlets": [80, 30],
         "n_sequences": [80, 29], "forward_share": [1.0, 0.5], "mean_contribution": [2.1, -0.6],
         "source": "seqlets", "median_place": [20, 15], "median_from_end": [30, 35], "place_iqr": [20, 2],
-        "positional": [False, True], "share_near_mode": [0.1, 0.9], "mode_from_end": [12.0, 35.0],
+        "positional": [False, True], "anchor": "last", "share_near_mode": [0.1, 0.9], "mode_from_end": [12.0, 34.0],
+        "mode_place": [48.0, 26.0],
     }), folder / "motifs.csv")  # fmt: skip
     np.savez(folder / "motifs.npz", contributions_1=0.3 * pattern, contributions_2=-0.1 * pattern,
              frequencies_1=pattern, frequencies_2=pattern)  # fmt: skip
     start = np.concatenate([rng.integers(1, length - 8, 80), rng.integers(length - 38, length - 34, 30)])
     save(pd.DataFrame({"motif": ["1"] * 80 + ["2"] * 30, "id": "s001", "start": start, "end": start + 6,
-                       "strand": "+", "contribution": 1.0}), folder / "motif_places.csv")  # fmt: skip
+                       "strand": "+", "contribution": 1.0, "from_end": length - start - 3}),
+         folder / "motif_places.csv")  # fmt: skip
 
 
 def _interactions(folder: Path, names: list[str], kind: str, rng: np.random.Generator) -> None:

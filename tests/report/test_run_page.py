@@ -78,7 +78,7 @@ def test_the_report_of_sequences_answers_first_and_shows_every_part(sequence_rep
     page, text = read(sequence_report / "report.html")
     order = [
         "The best predictor of yield is the network cnn-28", "Deep learning helped.", "How safe is the split?",
-        "What drives cnn-28?", "like bZIP910", "bound to its place: 35 bp before the last base", "What not to conclude",
+        "What drives cnn-28?", "like bZIP910", "bound to its place: 34 bp before the last base", "What not to conclude",
         "Networks and baselines", "Networks tried: 18 complete", "Observed against predicted", "Residuals of cnn-28",
         "The audit found", "How the winner learnt", "Learning curve of cnn-28", "Search history", "Score by parameter",
         "Importance of each position", "Contributions in all samples", "Motifs the predictor uses",

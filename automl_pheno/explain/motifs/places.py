@@ -14,6 +14,8 @@ from automl_pheno.explain.motifs.windows import BoolArray
 
 NEAR = 5
 """Places this close to the mode, bp, are near it."""
+SHARP = 2
+"""The mode is where most lies within so many bp: a sharp peak, not the middle of a broad hill beside it."""
 DRAWS = 999
 SIGNIFICANT = 0.01
 LEAST_RATIO = 1.5
@@ -69,7 +71,7 @@ class Whereabouts:
     median_place, median_from_end, place_iqr
         Of the middles, bp; the range holds the middle half of the places.
     mode_place, mode_from_end
-        Where the motif contributes most within 5 bp: median of the middles there.
+        Where the motif contributes most within 2 bp: median of the middles there.
     anchor
         From which base the mode was found: the last one, but in sequences of unlike lengths the one from which the
         places gather more. Only the mode that is counted from there is one place in all sequences.
@@ -121,7 +123,7 @@ def whereabouts(places: Places, rng: np.random.Generator) -> Whereabouts:
     if not even_lengths:
         chance = np.maximum(chance, _gathered(places.length - drawn, weights, longest)[0])
     share, mode = float(counted[chosen][0][0]), float(counted[chosen][1][0])
-    near = np.abs(np.round(views[chosen]) - mode) <= NEAR
+    near = np.abs(np.round(views[chosen]) - mode) <= SHARP
     p = (1.0 + float((chance >= share - 1e-12).sum())) / (1.0 + DRAWS)
     low, high = np.quantile(middle, [0.25, 0.75])
     return Whereabouts(
@@ -144,7 +146,7 @@ def _weights(contribution: FloatArray) -> FloatArray:
 
 
 def fullest_bin(distance: FloatArray, contribution: FloatArray, length: int) -> tuple[int, int]:
-    """Return the first and the last of the 11 neighbouring bases in which a motif contributes most.
+    """Return the first and the last of the 5 neighbouring bases in which a motif contributes most.
 
     Of bars of that width, one of which stands there, none is higher: what is written of the mode is what is seen.
 
@@ -158,7 +160,7 @@ def fullest_bin(distance: FloatArray, contribution: FloatArray, length: int) -> 
         Of the longest sequence.
     """
     mode = int(_gathered(distance[None], _weights(contribution), length)[1][0])
-    return mode - NEAR, mode + NEAR
+    return mode - SHARP, mode + SHARP
 
 
 def place_of(row: Mapping[str, Any]) -> tuple[float, Anchor] | None:
@@ -186,14 +188,18 @@ def place_words(row: Mapping[str, Any]) -> str:
 
 
 def _gathered(middles: FloatArray, weights: FloatArray, length: int) -> tuple[FloatArray, FloatArray]:
-    """Return the largest share of each row's weights within `NEAR` of one base, and that base, shapes (rows,)."""
+    """Return the base with most of each row's weights within `SHARP`, and their share within `NEAR` of it.
+
+    The share comes first; both have shape (rows,).
+    """
     rows = len(middles)
     cells = length + 2 * NEAR + 2
     at = np.clip(np.round(middles).astype(np.int64), 0, length) + NEAR
     flat = (np.arange(rows)[:, None] * cells + at).ravel()
     held = np.bincount(flat, weights=np.tile(weights, rows), minlength=rows * cells).reshape(rows, cells)
     total = np.cumsum(np.pad(held, ((0, 0), (1, 0))), axis=1)
-    window = 2 * NEAR + 1
-    sums = total[:, window:] - total[:, :-window]
-    best = sums.argmax(axis=1)
-    return sums[np.arange(rows), best], best.astype(np.float64)
+    last = np.arange(length + 1)
+    sharp = total[:, last + NEAR + SHARP + 1] - total[:, last + NEAR - SHARP]
+    best = sharp.argmax(axis=1)
+    every = np.arange(rows)
+    return total[every, best + 2 * NEAR + 1] - total[every, best], best.astype(np.float64)

@@ -71,7 +71,8 @@ def explain_counterpart(request: PartRequest) -> Part:
     else:
         facts["agreement"] = facts["spearman"]
     shared = facts["top_share_of_blocks"] if ours.kind == "genotype" else facts["top_share"]
-    sentence = _sentence(request.predictor.kind, other.name, place, facts["agreement"], shared)
+    theirs_is = other.name if other.predictor.kind == "network" else _spelt(other.name)
+    sentence = agreement_sentence(_spelt(request.predictor.kind), theirs_is, place, facts["agreement"], shared)
     return Part(tables={"counterpart": table}, facts={**facts, "sentence": sentence}, notes=(sentence,))
 
 
@@ -92,8 +93,8 @@ def _agreement(ours: FloatArray, theirs: FloatArray) -> dict[str, float | None]:
     }
 
 
-def _sentence(kind: str, name: str, place: str, spearman: float | None, shared: float | None) -> str:
-    ours, theirs = _spelt(kind), _spelt(name)
+def agreement_sentence(ours: str, theirs: str, place: str, spearman: float | None, shared: float | None) -> str:
+    """Return in words whether two predictors look at the same places, by rank correlation and shared top tenth."""
     pair = f"{ours[0].upper()}{ours[1:]} and {theirs}"
     if spearman is None or shared is None:
         return f"{pair} cannot be compared: one of them uses nothing."
@@ -106,6 +107,7 @@ def _sentence(kind: str, name: str, place: str, spearman: float | None, shared: 
 
 
 def _spelt(name: str) -> str:
+    """Return a kind of predictor in words; the name of a network is its own."""
     if name == "network":
         return "the network"
     return SPELT.get(name, name.replace("_", " "))

@@ -53,7 +53,8 @@ def position_facts() -> dict[str, object]:
     """Return how it was told whether a motif is positional."""
     return {
         "positional": (
-            f"the share of a motif's contribution within {places.NEAR} bp of one base is compared with that of "
+            f"the share of a motif's contribution within {places.NEAR} bp of the base around which "
+            f"most lies (within {places.SHARP} bp) is compared with that of "
             f"{places.DRAWS} draws of the same places evenly along the sequences: p <= {places.SIGNIFICANT} and "
             f"{places.LEAST_RATIO} times as much"
         ),
