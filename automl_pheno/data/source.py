@@ -17,6 +17,7 @@ from typing import IO
 
 from automl_pheno.data.foreign import foreign
 from automl_pheno.data.ids import is_id_name
+from automl_pheno.data.written import is_number
 from automl_pheno.errors import DataError
 from automl_pheno.progress import tick
 
@@ -152,6 +153,9 @@ class Source:
         )
         if delimiter == BLANKS:
             for number, line in enumerate(lines, start=1):
+                if line.count('"') % 2:
+                    msg = f"{self.at(number)}: a quote without its end"
+                    raise DataError(msg)
                 if line.strip():
                     yield number, _words(line)
             return
@@ -171,8 +175,7 @@ class Source:
     def table(self, delimiter: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         """Return the first record, stripped, and the others with their line numbers.
 
-        A delimiter at the end of each row is none, and a header of R that is one short gets "" for the row names;
-        between commas and semicolons only if it is quoted, since a decimal comma makes rows longer, too.
+        A delimiter at the end of each row is none, and a header of R that is one short gets "" for the row names.
         """
         records = self.records(delimiter)
         line, record = next(records, (1, [""]))
@@ -188,17 +191,31 @@ class Source:
                 (number, row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row)
                 for number, row in rest
             )
-        if width == 1 and (delimiter in (BLANKS, "\t") or self._has_row_names(line, names, second[1])):
-            names = ["", *names]
+        if width == 1 and self._has_row_names(delimiter, line, names, second[1]):
+            return ["", *names], self._with_row_names(rest)
         return names, rest
 
-    def _has_row_names(self, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
-        """Say whether a header between commas is one short since R wrote it, not since numbers have decimal commas.
+    def _with_row_names(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        first: dict[str, int] = {}
+        for number, row in records:
+            if (other := first.setdefault(row[0], number)) != number:
+                msg = (
+                    f"{self.at(number)}: the header has one name fewer than the rows, and {row[0]!r} is no name of a row, "
+                    f"since line {other} has it, too"
+                )
+                raise DataError(msg)
+            yield number, row
 
-        R quotes it; and where a column of ids comes first, R numbers the rows from 1.
+    def _has_row_names(self, delimiter: str, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
+        """Say whether a header is one short since R wrote it, not since a name is lost or numbers have decimal commas.
+
+        Between commas and semicolons R quotes it; where a column of ids comes first, R numbers the rows from 1; and
+        names of rows are no decimals.
         """
-        quoted = next(islice(self.lines(), line - 1, line)).startswith('"')
-        return quoted and (not is_id_name(names[0]) or row[0].strip() == "1")
+        if delimiter not in (BLANKS, "\t") and not next(islice(self.lines(), line - 1, line)).startswith('"'):
+            return False
+        first = row[0].strip()
+        return first == "1" or not (is_id_name(names[0]) or (is_number(first) and not first.isdecimal()))
 
     def preview(self) -> Preview:
         """Return the beginning of the file; of formats in binary only the first bytes."""
