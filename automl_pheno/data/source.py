@@ -180,42 +180,31 @@ class Source:
         records = self.records(delimiter)
         line, record = next(records, (1, [""]))
         names = [name.strip() for name in record]
-        second = next(records, None)
-        if second is None:
+        begin = list(islice(records, max(min(_PREVIEW_ROWS, _PREVIEW_CELLS // len(names)), 1)))
+        if not begin:
             return names, iter(())
-        rest = chain([second], records)
-        width, ends = len(second[1]) - len(names), not second[1][-1].strip()
+        width, ends = len(begin[0][1]) - len(names), not begin[0][1][-1].strip()
         if ends and (width == 1 or (width == 0 and len(names) > 1 and not names[-1])):
             names = names if width else names[:-1]
             return names, (
                 (number, row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row)
-                for number, row in rest
+                for number, row in chain(begin, records)
             )
-        if width == 1 and self._has_row_names(delimiter, line, names, second[1]):
-            return ["", *names], self._with_row_names(rest)
-        return names, rest
+        if width == 1 and self._has_row_names(delimiter, line, names, [row[0] for _, row in begin]):
+            names = ["", *names]
+        return names, chain(begin, records)
 
-    def _with_row_names(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-        first: dict[str, int] = {}
-        for number, row in records:
-            if (other := first.setdefault(row[0], number)) != number:
-                msg = (
-                    f"{self.at(number)}: the header has one name fewer than the rows, and {row[0]!r} is no name of a row, "
-                    f"since line {other} has it, too"
-                )
-                raise DataError(msg)
-            yield number, row
-
-    def _has_row_names(self, delimiter: str, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
+    def _has_row_names(self, delimiter: str, line: int, names: Sequence[str], cells: Sequence[str]) -> bool:
         """Say whether a header is one short since R wrote it, not since a name is lost or numbers have decimal commas.
 
         Between commas and semicolons R quotes it; where a column of ids comes first, R numbers the rows from 1; and
-        names of rows are no decimals.
+        names of rows, the first of its `cells`, differ and are no decimals.
         """
         if delimiter not in (BLANKS, "\t") and not next(islice(self.lines(), line - 1, line)).startswith('"'):
             return False
-        first = row[0].strip()
-        return first == "1" or not (is_id_name(names[0]) or (is_number(first) and not first.isdecimal()))
+        first = cells[0].strip()
+        known = first == "1" or not (is_id_name(names[0]) or (is_number(first) and not first.isdecimal()))
+        return known and len(set(cells)) == len(cells)
 
     def preview(self) -> Preview:
         """Return the beginning of the file; of formats in binary only the first bytes."""

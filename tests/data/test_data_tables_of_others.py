@@ -78,7 +78,7 @@ REFUSED = {
     "decimal commas between commas": (rows("{id},{n},5\n", "id,y\n"), r"t.txt:2: expected 2 .* need a decimal point"),
     "the same, quoted": (rows('"{id}",{n},5\n', '"id","y"\n'), "expected 2 columns"),
     "a name that is lost": (rows("{id}\t{n}\t{y}\n", "id\ty\n"), "expected 2 columns"),
-    "a name that is lost, of sites": (rows("a\t{n}\t{id}\n", "site\ty\n"), "t.txt:3: .* 'a' is no name of a row"),
+    "a name that is lost, of sites": (rows("a\t{n}\t{id}\n", "site\ty\n"), "expected 2 columns"),
     "a quote that is lost": (rows('"{id}" {y}\n', 'id "y\n'), r"t.txt:1: a quote without its end"),
     "names with blanks": (rows("{id} {y}\n", "Sample ID yield y\n"), "expected 4 columns as in the header, got 2"),
     "JSON": ('[{"id": "s1", "y": 1}]', "is JSON; write the table as CSV"),
