@@ -250,17 +250,23 @@ class Source:
 
 
 def _delimiter(first: str, lines: Sequence[str]) -> str:
-    """Return what splits the first line into most fields, and the others into as many (or one more: row names)."""
+    """Return what splits the first line into most fields, and the others into as many (or one more: row names).
+
+    At a tie it is what makes a name of ids stand alone, and the comma last, which may be a decimal one.
+    """
     found = [one for one in _DELIMITERS if one in first]
     if not found:
         return BLANKS if len(first.split()) > 1 else _DELIMITERS[0]
     if len(found) == 1:
         return found[0]
 
-    def rate(delimiter: str) -> tuple[float, int]:
-        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter)]
-        alike = sum(width - widths[0] in (0, 1) for width in widths)
-        return alike / len(widths), widths[0]
+    def rate(delimiter: str) -> tuple[float, int, bool, bool]:
+        try:
+            names, *rows = csv.reader(lines, delimiter=delimiter)
+        except csv.Error:  # named with its line where the file is read
+            return 0.0, 0, False, False
+        alike = sum(len(row) - len(names) in (0, 1) for row in rows)
+        return alike / max(len(rows), 1), len(names), any(map(is_id_name, names)), delimiter != ","
 
     return max(found, key=rate)
 

@@ -114,7 +114,7 @@ def test_two_names_in_both_files_must_agree(tmp_path):
     (tmp_path / "s.csv").write_text("id,genotype,sequence\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
     rows = zip(NUMBERS, sown(LINES), IN_FIELD, strict=True)
     (tmp_path / "t.csv").write_text("entry,genotype,yield\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
-    with pytest.raises(DataError, match="in other rows; say which is meant: --id-column 'entry' or .* 'genotype'"):
+    with pytest.raises(DataError, match=r"in other rows; say which is meant: --id-column 'entry' or .* 'genotype'"):
         read_dataset(tmp_path / "s.csv", trait_table=tmp_path / "t.csv")
     data = read_dataset(tmp_path / "s.csv", trait_table=tmp_path / "t.csv", id_column="genotype")
     assert is_right(data, LINES)

@@ -69,6 +69,14 @@ def test_it_is_read_as_pandas_reads_it(join, case):
     assert data.y("y").tolist() == Y
 
 
+def test_the_delimiter_is_that_of_all_lines(join):
+    table = "id;y,t\n" + "".join(f"{name};{n},5\n" for n, name in enumerate(IDS))
+    assert join(table).y("y,t").tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    assert join("id,a;b,y\n" + "".join(f"{name},1;2,{n}\n" for n, name in enumerate(IDS))).y("y").tolist() == list(
+        range(6)
+    )
+
+
 @pytest.mark.parametrize("case", ["decimal commas", "write.csv2"])
 def test_decimal_commas_are_said(join, case):
     assert any("column 'y' has decimal commas" in note for note in join(READ[case]).notes)
