@@ -69,6 +69,13 @@ def test_it_is_read_as_pandas_reads_it(join, case):
     assert data.y("y").tolist() == Y
 
 
+def test_points_beside_decimal_commas_may_be_of_thousands(join):
+    data = join(rows("{id};{comma};1.{n}50\n", "id;y;kernels\n"))
+    assert data.y("y").tolist() == Y
+    with pytest.raises(DataError, match=r"'kernels' has a point at \S*t.txt:2: '1.150', while column 'y' has decimal"):
+        data.y("kernels")
+
+
 def test_the_delimiter_is_that_of_all_lines(join):
     table = "id;y,t\n" + "".join(f"{name};{n},5\n" for n, name in enumerate(IDS))
     assert join(table).y("y,t").tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
@@ -157,6 +164,15 @@ def test_a_first_sequence_is_not_taken_for_a_name(tmp_path, text):
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(DataError, match=r"s.csv:1: the first line must name the columns, but 'ACGTAC.*' is a sequence"):
         read_dataset(tmp_path / "s.csv")
+
+
+def test_a_single_number_is_no_id_and_a_column_without_a_name_for_ids_is_said(tmp_path):
+    (tmp_path / "s.csv").write_text("activity,sequence\n5,ACGTAC\n")
+    assert read_dataset(tmp_path / "s.csv").y("activity").tolist() == [5]
+    (tmp_path / "s.csv").write_text("promoter,sequence\np1,ACGTAC\np2,ACGTAG\n")
+    data = read_dataset(tmp_path / "s.csv")
+    assert data.ids.tolist() == ["p1", "p2"]
+    assert "ids are taken from column 'promoter'" in data.notes
 
 
 def test_groups_are_no_ids_of_sequences(tmp_path):
