@@ -235,8 +235,8 @@ def _with_points(table: Table, names: Sequence[str], commas: str, missing: Missi
         if row is not None:
             cell = table.cells[name][row]
             found[name] = (
-                f"has a point at {table.path}:{table.lines[row]}: {cell!r}, while column {commas!r} has decimal commas; "
-                "write both alike"
+                f"has a point at {table.path}:{table.lines[row]}: {cell!r}, while column {commas!r} has decimal "
+                "commas; write both alike"
             )
     return found
 
