@@ -24,6 +24,7 @@ from automl_pheno.data.options import HIGHEST_PLOIDY
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
+from automl_pheno.data.variant_list import listed_variants
 
 _MOSTLY = 0.8
 _FEW_VARIANTS = 10  # fewer could be traits, so they must be calls and be named like variants
@@ -54,12 +55,9 @@ class DosageReader:
             return _share(columns, missing, many=True) >= _MOSTLY
         if not places or _share(columns, missing, many=False) < _MOSTLY:
             return False
+        named = sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
         matrix = preview.header[1:] == tuple(row[0] for row in preview.rows)
-        return (
-            matrix
-            or described > 0
-            or sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
-        )
+        return named or matrix or described > 0 or {*preview.header[1:]} <= listed_variants(preview.path)
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
         """Read the table; raises as `read_genotypes`, and DataError where the header repeats a name."""

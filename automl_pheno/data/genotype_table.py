@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,7 @@ class _Genotypes:
 
     def count(self, variants: pd.DataFrame, options: ReadOptions) -> Counted:
         """Return the dosages of calls that are written out."""
-        alleles = list(zip(variants["ref"].tolist(), variants["alt"].tolist(), strict=True))
+        alleles = list(zip(variants["ref"].str.upper().tolist(), variants["alt"].str.upper().tolist(), strict=True))
         codes: Codes = self.cells if self.transposed else np.ascontiguousarray(self.cells.T)
 
         def place(variant: int, sample: int) -> str:
@@ -242,9 +242,10 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         msg = f"{source.path}: no variants, only the id column {name!r}"
         raise DataError(msg)
     places = {column: place for place, column in enumerate(header)}
-    take = operator.itemgetter(*(places[column] for column in columns))
-    if len(columns) == 1:
-        take = operator.itemgetter(slice(places[columns[0]], places[columns[0]] + 1))
+    first = places[columns[0]]
+    take: Callable[[Sequence[str]], Sequence[str]] = operator.itemgetter(slice(first, first + 1))
+    if len(columns) > 1:
+        take = operator.itemgetter(*(places[column] for column in columns))
     parsed: Numbers | Cells = Numbers(options.missing)
     if _is_written([take(row) for row in preview.rows], options.missing):
         parsed = Cells()

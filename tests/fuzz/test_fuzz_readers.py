@@ -31,7 +31,7 @@ SECONDS = float(os.environ.get("AUTOML_PHENO_FUZZ_SECONDS", "600"))
 SEED = int(os.environ.get("AUTOML_PHENO_FUZZ_SEED", "0"))
 A_FILE = 10.0  # seconds a file may take
 FEW = 30
-OURS = ("sep", "shift", "ids")  # words for the second reader alone
+OURS = ("sep", "shift", "ids", "numbers")  # words for the second reader alone
 
 
 @contextmanager
