@@ -15,9 +15,10 @@ import pandas as pd
 from automl_pheno.data.cells import checked_records
 from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.data.fam import FAM_COLUMNS, Fam
-from automl_pheno.data.genotype_table import Numbers, is_raw
+from automl_pheno.data.genotype_table import Numbers
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.table_layout import is_raw
 from automl_pheno.data.variant_list import places_beside
 from automl_pheno.data.variants import unique_names, variant_table
 from automl_pheno.errors import DataError
