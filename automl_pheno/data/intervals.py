@@ -61,7 +61,11 @@ class IntervalReader:
         if ".bed" in suffixes[-2:] or preview.first_line.startswith(_HEADERS[1:]):
             return True
         rows = [preview.header, *preview.rows]
-        return len(preview.header) >= _FEWEST and all(_bed_like(row) for row in rows)
+        if len(preview.header) < _FEWEST or not all(_bed_like(row) for row in rows):
+            return False
+        return (
+            sum(len(row[1]) < len(row[2]) or row[1] < row[2] for row in rows) > len(rows) / 2
+        )  # or they are genotypes
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
         """Read the intervals and their sequences.
