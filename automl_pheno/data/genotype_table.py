@@ -279,7 +279,7 @@ def _names_by_place(names: list[str], beside: Table, *, is_place: bool) -> list[
     if not {"chromosome", "position"} <= {*columns}:
         return names
     parts = [beside.cells[columns[what]] for what in ("chromosome", "position", "ref", "alt") if what in columns]
-    places = [":".join(cells) for cells in zip(*parts, strict=True)]
+    places = [":".join(cells) if all(cells[:2]) else "" for cells in zip(*parts, strict=True)]
     return [place if is_place or name in ("", ".") else name for name, place in zip(names, places, strict=True)]
 
 

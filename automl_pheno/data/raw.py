@@ -101,8 +101,8 @@ def _variants(source: Source, names: Sequence[str]) -> tuple[pd.DataFrame, tuple
     for name, match in zip(names, found, strict=True):
         if named_like_no_variant(name) or (match is None and any(found)):
             msg = (
-                f"{source.path}: column {name!r} is no variant of PLINK, which are called id_allele (rs12_A); traits and "
-                "covariates go into the trait table"
+                f"{source.path}: column {name!r} is no variant of PLINK, which are called id_allele (rs12_A); traits "
+                "and covariates go into the trait table"
             )
             raise DataError(msg)
     ids = [name if match is None else match["id"] for name, match in zip(names, found, strict=True)]

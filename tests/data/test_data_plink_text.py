@@ -82,6 +82,12 @@ def test_the_phenotype_of_a_raw_is_no_variant_and_yields_to_a_trait_table(write)
     assert list(data.traits.columns) == ["y"]
 
 
+def append(lines, name):
+    for line in lines:
+        line.append(line[-1])
+    lines[0][-1] = name
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
