@@ -191,12 +191,14 @@ def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
     columns: dict[str, object] = {}
     unusable: dict[str, str] = {}
     notes: list[str] = []
+    commas: list[str] = []
     for name, cells in table.cells.items():
         if counts_rows(name, cells):
             continue
         values = _numbers(cells, missing)
         if isinstance(values, int) and table.has_commas and (pointed := decimal_commas(cells, missing)) is not None:
             values = _numbers(pointed, missing)
+            commas.append(name)
             notes.append(f"{table.path}: column {name!r} has decimal commas")
         if isinstance(values, int):
             cell = cells[values]
@@ -215,12 +217,28 @@ def to_frames(table: Table, ids: StrArray, missing: Missing) -> Frames:
             columns[name] = values.astype(np.int64) if small else values
             continue
         columns[name] = pd.Series([None if cell in missing else cell for cell in cells], index=index, dtype=object)
+    if commas:
+        unusable |= _with_points(table, [name for name in traits if name not in commas], commas[0], missing)
     return Frames(
         traits=pd.DataFrame(traits, index=index, dtype=np.float64),
         columns=pd.DataFrame(columns, index=index),
         unusable=unusable,
         notes=tuple(notes),
     )
+
+
+def _with_points(table: Table, names: Sequence[str], commas: str, missing: Missing) -> dict[str, str]:
+    """Return why columns with points are no traits beside one with decimal commas: they may mark thousands."""
+    found = {}
+    for name in names:
+        row = next((row for row, cell in enumerate(table.cells[name]) if "." in cell and cell not in missing), None)
+        if row is not None:
+            cell = table.cells[name][row]
+            found[name] = (
+                f"has a point at {table.path}:{table.lines[row]}: {cell!r}, while column {commas!r} has decimal "
+                "commas; write both alike"
+            )
+    return found
 
 
 def _numbers(cells: Sequence[str], missing: Collection[str]) -> FloatArray | int:

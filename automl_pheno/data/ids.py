@@ -8,8 +8,8 @@ plots, blocks and counts are numbers, too. The rule:
    is named so and no number stands there twice. Numbers of rows (1 to n in order, without a name) serve where nothing
    else does.
 3. Only where no column matches whole, ids are shortened to the individual of ``FID_IID`` or ``FID:IID``: one to one,
-   in a column that is named like an id or stands first and has no id twice, and never to bare numbers; save that
-   ``7_7`` is 7 in a column named like an id.
+   for half of the samples or of the ids there, in a column that is named like an id, or stands first and has no id
+   twice, and never to bare numbers; save that ``7_7`` is 7 in a column named like an id.
 4. The column that most samples match serves; at a tie the one that matches in more rows. Another that pairs the samples
    with other rows is refused where it is nearly as good: where as many samples match it (and as many rows, if it is not
    named like an id and the one that serves is), or half as many and the one that serves is no better named.
@@ -292,7 +292,8 @@ def _shortened(ids: StrArray, column: IdColumn) -> Iterator[Pairing]:
             made = Pairing(column=column, form=f"{text} in the {side}", keys=ours, labels=theirs)
             doubled = rename is _doubled and column.is_named
             bare = any(_NUMBER.fullmatch(key) for key in made.keys if key in made.rows)
-            if (doubled or not bare) and _is_one_to_one(made, _individuals(column)):
+            enough = made.count >= _HALF * min(len(keys), len(set(labels)))
+            if (doubled or not bare) and enough and _is_one_to_one(made, _individuals(column)):
                 yield made
 
 

@@ -56,7 +56,7 @@ class Missing(Collection[str]):
         """Return the value of what stands in an option or a study file: ``-9``, ``"-9,-"``, ``["-9", "-"]``."""
         if isinstance(said, cls):
             return said
-        parts = [said] if isinstance(said, (str, int, float)) else said
+        parts = [said] if isinstance(said, (str, int, float, np.number)) else said
         if not isinstance(parts, Collection) or isinstance(parts, dict):
             msg = f"missing must be cells, like -9 or [-9, -], got {said!r}"
             raise DataError(msg)

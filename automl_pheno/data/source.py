@@ -17,6 +17,7 @@ from typing import IO
 
 from automl_pheno.data.foreign import foreign
 from automl_pheno.data.ids import is_id_name
+from automl_pheno.data.written import is_number
 from automl_pheno.errors import DataError
 from automl_pheno.progress import tick
 
@@ -152,6 +153,9 @@ class Source:
         )
         if delimiter == BLANKS:
             for number, line in enumerate(lines, start=1):
+                if line.count('"') % 2:
+                    msg = f"{self.at(number)}: a quote without its end"
+                    raise DataError(msg)
                 if line.strip():
                     yield number, _words(line)
             return
@@ -171,34 +175,36 @@ class Source:
     def table(self, delimiter: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         """Return the first record, stripped, and the others with their line numbers.
 
-        A delimiter at the end of each row is none, and a header of R that is one short gets "" for the row names;
-        between commas and semicolons only if it is quoted, since a decimal comma makes rows longer, too.
+        A delimiter at the end of each row is none, and a header of R that is one short gets "" for the row names.
         """
         records = self.records(delimiter)
         line, record = next(records, (1, [""]))
         names = [name.strip() for name in record]
-        second = next(records, None)
-        if second is None:
+        begin = list(islice(records, max(min(_PREVIEW_ROWS, _PREVIEW_CELLS // len(names)), 1)))
+        if not begin:
             return names, iter(())
-        rest = chain([second], records)
-        width, ends = len(second[1]) - len(names), not second[1][-1].strip()
+        width, ends = len(begin[0][1]) - len(names), not begin[0][1][-1].strip()
         if ends and (width == 1 or (width == 0 and len(names) > 1 and not names[-1])):
             names = names if width else names[:-1]
             return names, (
                 (number, row[:-1] if len(row) == len(names) + 1 and not row[-1].strip() else row)
-                for number, row in rest
+                for number, row in chain(begin, records)
             )
-        if width == 1 and (delimiter in (BLANKS, "\t") or self._has_row_names(line, names, second[1])):
+        if width == 1 and self._has_row_names(delimiter, line, names, [row[0] for _, row in begin]):
             names = ["", *names]
-        return names, rest
+        return names, chain(begin, records)
 
-    def _has_row_names(self, line: int, names: Sequence[str], row: Sequence[str]) -> bool:
-        """Say whether a header between commas is one short since R wrote it, not since numbers have decimal commas.
+    def _has_row_names(self, delimiter: str, line: int, names: Sequence[str], cells: Sequence[str]) -> bool:
+        """Say whether a header is one short since R wrote it, not since a name is lost or numbers have decimal commas.
 
-        R quotes it; and where a column of ids comes first, R numbers the rows from 1.
+        Between commas and semicolons R quotes it; where a column of ids comes first, R numbers the rows from 1; and
+        names of rows, the first of its `cells`, differ and are no decimals.
         """
-        quoted = next(islice(self.lines(), line - 1, line)).startswith('"')
-        return quoted and (not is_id_name(names[0]) or row[0].strip() == "1")
+        if delimiter not in (BLANKS, "\t") and not next(islice(self.lines(), line - 1, line)).startswith('"'):
+            return False
+        first = cells[0].strip()
+        known = first == "1" or not (is_id_name(names[0]) or (is_number(first) and not first.isdecimal()))
+        return known and len(set(cells)) == len(cells)
 
     def preview(self) -> Preview:
         """Return the beginning of the file; of formats in binary only the first bytes."""
@@ -244,17 +250,23 @@ class Source:
 
 
 def _delimiter(first: str, lines: Sequence[str]) -> str:
-    """Return what splits the first line into most fields, and the others into as many (or one more: row names)."""
+    """Return what splits the first line into most fields, and the others into as many (or one more: row names).
+
+    At a tie it is what makes a name of ids stand alone, and the comma last, which may be a decimal one.
+    """
     found = [one for one in _DELIMITERS if one in first]
     if not found:
         return BLANKS if len(first.split()) > 1 else _DELIMITERS[0]
     if len(found) == 1:
         return found[0]
 
-    def rate(delimiter: str) -> tuple[float, int]:
-        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter)]
-        alike = sum(width - widths[0] in (0, 1) for width in widths)
-        return alike / len(widths), widths[0]
+    def rate(delimiter: str) -> tuple[float, int, bool, bool]:
+        try:
+            names, *rows = csv.reader(lines, delimiter=delimiter)
+        except csv.Error:  # named with its line where the file is read
+            return 0.0, 0, False, False
+        alike = sum(len(row) - len(names) in (0, 1) for row in rows)
+        return alike / max(len(rows), 1), len(names), any(map(is_id_name, names)), delimiter != ","
 
     return max(found, key=rate)
 

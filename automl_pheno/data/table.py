@@ -131,7 +131,7 @@ def _find_ids(
     column = find_id_column([name for name in header if name not in groups], asked, source.path)
     first = next(iter(table.cells))
     if column is None and first != sequence_column and _serves_as_id(table.cells[first], options.missing):
-        column = first
+        return first, np.array(table.cells[first], dtype=np.str_), (f"ids are taken from column {first!r}",)
     if column is not None:
         return column, check_ids(table.cells[column], table.lines, source.path, column), ()
     ids = np.array([f"row{number}" for number in range(1, len(table) + 1)], dtype=np.str_)
@@ -147,7 +147,8 @@ def _serves_as_id(cells: Sequence[str], missing: Collection[str]) -> bool:
     if not _differ(cells) or any(cell in missing for cell in cells):
         return False
     try:
-        return all(parse_number(cell).is_integer() for cell in cells)
+        # a single number is as well a measurement
+        return len(cells) > 1 and all(parse_number(cell).is_integer() for cell in cells)
     except (ValueError, OverflowError):
         return True
 

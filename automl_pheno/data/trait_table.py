@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import pandas as pd
 
 from automl_pheno.data.cells import Table, read_table, to_frames
 from automl_pheno.data.dataset import Dataset, StrArray
-from automl_pheno.data.ids import OWN, IdColumn, Pairing, examples, nearly, pair
+from automl_pheno.data.ids import OWN, IdColumn, Pairing, examples, is_id_name, nearly, pair
 from automl_pheno.data.options import Missing
 from automl_pheno.data.replicates import merge_replicates
 from automl_pheno.data.source import Preview, Source
@@ -27,7 +27,7 @@ _EXAMPLES = 3
 _FAMILY_NAMES = ("fid", "#fid", "family_id")
 _INDIVIDUAL_NAMES = ("iid", "#iid")
 _PLINK_MISSING = "-9"
-_PLINK_ENDINGS = (".fam", ".phe", ".pheno")
+_PLINK_ENDINGS = (".fam", ".phe", ".pheno", ".phen", ".cov", ".covar")
 _PLINK_COLUMNS = ("FID", "IID")
 _FAM_COLUMNS = (*_PLINK_COLUMNS, "father", "mother", "sex", "phenotype")
 _FEWEST_OF_TRANSPOSED = 3
@@ -127,6 +127,8 @@ def join_traits(dataset: Dataset, samples: Samples, path: Path, opened: TraitTab
     total = len(samples.ids) + len(samples.not_loaded)
     notes.append(found.sentence(source.path, path, total))
     _check_ids(table, found)
+    if options.id_column is None:
+        _check_other_names(dataset, path, found, table)
     table, missing, more = _as_plink(table, found.column, header, options.missing)
     notes += more
     keys = found.keys
@@ -196,6 +198,27 @@ def _check_ids(table: Table, found: Pairing) -> None:
     for line, name, label in zip(table.lines, found.column.cells, found.labels, strict=True):
         if not name or (name in _USUALLY_MISSING and label not in known):
             msg = f"{table.path}:{line}: the id in {found.column} is empty or missing"
+            raise DataError(msg)
+
+
+def _names_of_data(dataset: Dataset) -> Iterator[tuple[str, dict[str, StrArray]]]:
+    """Yield the other columns of the data that name each sample."""
+    for name in map(str, dataset.columns.columns):
+        cells = dataset.columns[name].astype(str).to_numpy(dtype=np.str_)
+        if is_id_name(name) and len(np.unique(cells)) == len(dataset):
+            yield name, {OWN: cells}
+
+
+def _check_other_names(dataset: Dataset, path: Path, found: Pairing, table: Table) -> None:
+    """Raise DataError where another column of the data names the samples, and pairs them with other rows."""
+    for name, ours in _names_of_data(dataset):
+        other = pair(ours, _id_columns(table), table.path)
+        if other is not None and 2 * other.count >= found.count and not other.agrees_with(found):
+            msg = (
+                f"{path} and {table.path}: {found.column} of the table has {found.count:,} ids of the samples, and "
+                f"{other.column} has {other.count:,} of their column {name!r}, in other rows; say which is meant: "
+                f"--id-column {found.column.name!r} or --id-column {name!r}"
+            )
             raise DataError(msg)
 
 
@@ -291,9 +314,8 @@ def _no_overlap(dataset: Dataset, path: Path, table: Table) -> str:
     variants = dataset.inputs.variants
     if variants is not None and not set(variants["id"]).isdisjoint(likely.cells):
         return f"{text}; {path} seems to be transposed: samples must be rows and variants columns"
-    for name in dataset.columns.columns:
-        own = {OWN: dataset.columns[name].astype(str).to_numpy(dtype=np.str_)}
-        if len(np.unique(own[OWN])) == len(dataset) and (found := pair(own, columns, table.path)) is not None:
+    for name, ours in _names_of_data(dataset):
+        if (found := pair(ours, columns, table.path)) is not None:
             return f"{text}; column {name!r} of {path} has {found.count:,} of the ids (--id-column {name})"
     hint = nearly(dataset.ids.tolist(), columns)
     return f"{text}; {hint}" if hint else f"{text}; --id-column names the column of ids"

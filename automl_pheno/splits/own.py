@@ -74,6 +74,9 @@ def chosen_test(dataset: Dataset, config: SplitConfig) -> BoolArray:
 
 def _complete(dataset: Dataset, name: str, field: str) -> StrArray:
     values = column_of(dataset, name, field)
+    if name in dataset.traits.columns and name in dataset.unusable:  # -9 is no fold
+        msg = f"{field}: {dataset.unusable[name]}"
+        raise SplitError(msg)
     lost = values.isna().to_numpy()
     if lost.any():
         msg = f"{field}: {int(lost.sum()):,} samples have no value: {shown_ids(dataset.ids[lost])}"

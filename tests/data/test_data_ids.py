@@ -108,6 +108,21 @@ def test_the_option_settles_it(join):
     assert join(NUMBERS, columns, id_column="plot").y("yield").tolist() == IN_FIELD
 
 
+def test_two_names_in_both_files_must_agree(tmp_path):
+    bases = ["".join(np.random.default_rng(n).choice(list("ACGT"), 20)) for n in range(N)]
+    rows = zip(NUMBERS, LINES, bases, strict=True)
+    (tmp_path / "s.csv").write_text("id,genotype,sequence\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    rows = zip(NUMBERS, sown(LINES), IN_FIELD, strict=True)
+    (tmp_path / "t.csv").write_text("entry,genotype,yield\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    with pytest.raises(DataError, match=r"in other rows; say which is meant: --id-column 'entry' or .* 'genotype'"):
+        read_dataset(tmp_path / "s.csv", trait_table=tmp_path / "t.csv")
+    data = read_dataset(tmp_path / "s.csv", trait_table=tmp_path / "t.csv", id_column="genotype")
+    assert is_right(data, LINES)
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace("entry,", "plot,"))
+    with pytest.raises(DataError, match=r"column 'genotype' of \S*s.csv has 40 of the ids \(--id-column genotype\)"):
+        read_dataset(tmp_path / "s.csv", trait_table=tmp_path / "t.csv")
+
+
 def test_replicates_are_no_second_opinion(join):
     columns = {"plot": range(1, 2 * N + 1), "genotype": sown(NUMBERS) * 2, "yield": IN_FIELD * 2}
     data = join(NUMBERS, columns)

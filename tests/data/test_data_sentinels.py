@@ -9,7 +9,9 @@ from automl_pheno.data import read_dataset
 from automl_pheno.data.curate import choose_trait
 from automl_pheno.data.options import Missing
 from automl_pheno.data.sentinels import sentinels
-from automl_pheno.errors import DataError
+from automl_pheno.errors import DataError, SplitError
+from automl_pheno.splits import SplitConfig
+from automl_pheno.splits.own import own_folds
 
 N = 60
 IDS = [f"BC_{number}" for number in range(1, N + 1)]
@@ -96,6 +98,18 @@ def test_only_the_trait_that_is_asked_for_stops(join):
     assert data.y("yield").tolist() == Y.tolist()
     with pytest.raises(DataError, match="'height' is -9"):
         choose_trait(data, "height")
+
+
+def test_minus_9_is_no_fold(join):
+    rows = [f",{-9 if n < 3 else n % 4},{value}" for n, value in enumerate(Y)]
+    data = join(lines_of("id,fold,yield", IDS, rows))
+    config = SplitConfig(fold_column="fold")
+    with pytest.raises(SplitError, match=r"fold_column 'fold': is -9 \(3 of 60 rows\)"):
+        own_folds(data, config, np.zeros(N, dtype=bool))
+    assert (
+        own_folds(join(lines_of("id,fold,yield", IDS, rows), missing="value:-9"), config, np.zeros(N, dtype=bool)).max()
+        == 4
+    )
 
 
 def draws(seed):

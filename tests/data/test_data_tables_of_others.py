@@ -69,6 +69,21 @@ def test_it_is_read_as_pandas_reads_it(join, case):
     assert data.y("y").tolist() == Y
 
 
+def test_points_beside_decimal_commas_may_be_of_thousands(join):
+    data = join(rows("{id};{comma};1.{n}50\n", "id;y;kernels\n"))
+    assert data.y("y").tolist() == Y
+    with pytest.raises(DataError, match=r"'kernels' has a point at \S*t.txt:2: '1.150', while column 'y' has decimal"):
+        data.y("kernels")
+
+
+def test_the_delimiter_is_that_of_all_lines(join):
+    table = "id;y,t\n" + "".join(f"{name};{n},5\n" for n, name in enumerate(IDS))
+    assert join(table).y("y,t").tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    assert join("id,a;b,y\n" + "".join(f"{name},1;2,{n}\n" for n, name in enumerate(IDS))).y("y").tolist() == list(
+        range(6)
+    )
+
+
 @pytest.mark.parametrize("case", ["decimal commas", "write.csv2"])
 def test_decimal_commas_are_said(join, case):
     assert any("column 'y' has decimal commas" in note for note in join(READ[case]).notes)
@@ -77,6 +92,9 @@ def test_decimal_commas_are_said(join, case):
 REFUSED = {
     "decimal commas between commas": (rows("{id},{n},5\n", "id,y\n"), r"t.txt:2: expected 2 .* need a decimal point"),
     "the same, quoted": (rows('"{id}",{n},5\n', '"id","y"\n'), "expected 2 columns"),
+    "a name that is lost": (rows("{id}\t{n}\t{y}\n", "id\ty\n"), "expected 2 columns"),
+    "a name that is lost, of sites": (rows("a\t{n}\t{id}\n", "site\ty\n"), "expected 2 columns"),
+    "a quote that is lost": (rows('"{id}" {y}\n', 'id "y\n'), r"t.txt:1: a quote without its end"),
     "names with blanks": (rows("{id} {y}\n", "Sample ID yield y\n"), "expected 4 columns as in the header, got 2"),
     "JSON": ('[{"id": "s1", "y": 1}]', "is JSON; write the table as CSV"),
     "a web page": ("<!DOCTYPE html><html>", "is a web page or XML"),
@@ -146,6 +164,15 @@ def test_a_first_sequence_is_not_taken_for_a_name(tmp_path, text):
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(DataError, match=r"s.csv:1: the first line must name the columns, but 'ACGTAC.*' is a sequence"):
         read_dataset(tmp_path / "s.csv")
+
+
+def test_a_single_number_is_no_id_and_a_column_without_a_name_for_ids_is_said(tmp_path):
+    (tmp_path / "s.csv").write_text("activity,sequence\n5,ACGTAC\n")
+    assert read_dataset(tmp_path / "s.csv").y("activity").tolist() == [5]
+    (tmp_path / "s.csv").write_text("promoter,sequence\np1,ACGTAC\np2,ACGTAG\n")
+    data = read_dataset(tmp_path / "s.csv")
+    assert data.ids.tolist() == ["p1", "p2"]
+    assert "ids are taken from column 'promoter'" in data.notes
 
 
 def test_groups_are_no_ids_of_sequences(tmp_path):

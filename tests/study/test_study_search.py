@@ -148,7 +148,7 @@ def test_bad_input_writes_nothing(study, dataset, tmp_path, fields, error, messa
 def test_a_space_for_other_inputs_is_refused(study, dataset, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE.replace("genotype", "sequence"))
     with pytest.raises(
-        StudyError, match="the space is for sequence inputs, but toy holds genotypes; take .*cnn_genotype"
+        StudyError, match=r"the space is for sequence inputs, but toy holds genotypes; take .*cnn_genotype"
     ):
         run_search(study(), tmp_path / "run", dataset=dataset)
     (tmp_path / "mine.yaml").write_text(SPACE)
