@@ -27,9 +27,9 @@ def read(data: Data, **reading: Any) -> Dataset:
     Parameters
     ----------
     data
-        Path of a table with a sequence column, of FASTA, a dosage table, VCF, BCF, PLINK or intervals (BED), plain or
-        gzip; or a data frame laid out like one of the tables, whose index holds the ids where it has a
-        name or is not of whole numbers.
+        Path of a table with a sequence column, of FASTA, a table of genotypes (dosages or letters), HapMap, VCF, BCF,
+        PLINK or intervals (BED), plain or gzip; or a data frame laid out like one of the tables, whose index holds the
+        ids where it has a name or is not of whole numbers.
     trait_table
         Path of a table of traits, where `data` has none; several rows of one sample are averaged.
     format
@@ -45,6 +45,8 @@ def read(data: Data, **reading: Any) -> Dataset:
         Sites of a VCF with several alternate alleles: ``split`` or ``skip``.
     genotype_field
         Of a VCF: ``GT``, ``DS``, or ``auto``, which is DS and, call by call, GT where none is stated.
+    ploidy
+        Alleles of a call, where a file does not say: 4 of a table of 0 to 4.
 
     Raises
     ------

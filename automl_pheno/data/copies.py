@@ -104,7 +104,7 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
 
 
 def _alike(values: FloatArray, y: FloatArray) -> list[int]:
-    return best_columns(values, np.arange(len(y)), y, _SCREEN, _MOST).tolist()
+    return [int(column) for column in best_columns(values, np.arange(len(y)), y, _SCREEN, _MOST)]
 
 
 def _is_copy(column: FloatArray, y: FloatArray, width: int) -> bool:

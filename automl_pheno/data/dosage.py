@@ -7,23 +7,22 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from automl_pheno.data.calls import looks_written_out
-from automl_pheno.data.cells import checked_records
-from automl_pheno.data.genotype_table import (
-    Numbers,
-    are_markers_in_rows,
-    described_variants,
-    is_aside,
-    is_hapmap,
-    is_raw,
-    named_like_variant,
-    read_genotypes,
-)
+from automl_pheno.data.genotype_table import Numbers, read_genotypes
 from automl_pheno.data.numbers import SENTINELS
 from automl_pheno.data.options import HIGHEST_PLOIDY
 from automl_pheno.data.places import place_column
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
+from automl_pheno.data.table_layout import (
+    are_markers_in_rows,
+    described_variants,
+    is_aside,
+    is_hapmap,
+    is_raw,
+    named_like_variant,
+)
+from automl_pheno.data.variant_list import listed_variants
 
 _MOSTLY = 0.8
 _FEW_VARIANTS = 10  # fewer could be traits, so they must be calls and be named like variants
@@ -54,16 +53,12 @@ class DosageReader:
             return _share(columns, missing, many=True) >= _MOSTLY
         if not places or _share(columns, missing, many=False) < _MOSTLY:
             return False
+        named = sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
         matrix = preview.header[1:] == tuple(row[0] for row in preview.rows)
-        return (
-            matrix
-            or described > 0
-            or sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
-        )
+        return named or matrix or described > 0 or {*preview.header[1:]} <= listed_variants(preview.path)
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
-        """Read the table; raises as `read_genotypes`, and DataError where the header repeats a name."""
-        checked_records(source, options.delimiter)
+        """Read the table; raises as `read_genotypes`."""
         return read_genotypes(source, options, transposed=are_markers_in_rows(source, options))
 
 

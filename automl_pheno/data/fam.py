@@ -5,7 +5,7 @@ https://www.cog-genomics.org/plink/1.9/formats
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from automl_pheno.data.cells import Table, parse_number
 from automl_pheno.data.dataset import FloatArray, Inputs, IntArray, StrArray
 from automl_pheno.data.options import Missing, ReadOptions
 from automl_pheno.data.read import Samples
-from automl_pheno.data.source import BLANKS, Source
+from automl_pheno.data.source import Source
 from automl_pheno.data.variants import genotype_notes
 from automl_pheno.errors import DataError
 
@@ -190,6 +190,13 @@ def _is_missing(cell: str, missing: Missing) -> bool:
         return False
 
 
+def plink_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the fields of each line that is not blank; quotes mean nothing to PLINK."""
+    for number, line in enumerate(source.lines(), start=1):
+        if fields := line.split():
+            yield number, fields
+
+
 def fields_of_six(source: Source, names: Sequence[str]) -> tuple[list[int], list[list[str]]]:
     """Return line numbers and the six fields of each line."""
     if not source.path.exists():
@@ -200,7 +207,7 @@ def fields_of_six(source: Source, names: Sequence[str]) -> tuple[list[int], list
         raise DataError(msg)
     source.check()
     lines, rows = [], []
-    for line, row in source.records(BLANKS):
+    for line, row in plink_rows(source):
         if len(row) != len(FAM_COLUMNS):
             msg = f"{source.at(line)}: expected 6 columns ({', '.join(names)}), got {len(row)}"
             raise DataError(msg)

@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,64 +16,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data.calls import Cells, Codes, Counted, Written, are_two_digits, is_no_call, looks_written_out
-from automl_pheno.data.cells import ID_NAMES, Table, check_ids, checked_records, find_id_column
+from automl_pheno.data.cells import Table, check_ids, checked_records
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.numbers import as_dosages
 from automl_pheno.data.read import ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
-from automl_pheno.data.variant_list import (
-    VARIANT_NAMES,
-    listed_variants,
-    read_variants,
-    variant_columns,
-    variants_beside,
-)
+from automl_pheno.data.table_layout import is_aside, lay_out, named_like_no_variant, says_nothing
+from automl_pheno.data.variant_list import read_variants, variant_columns, variants_beside
 from automl_pheno.data.variants import genotype_notes, with_alleles
-from automl_pheno.data.written import is_number, parse_number
+from automl_pheno.data.written import advice, is_number, parse_number
 from automl_pheno.errors import DataError
 
-_PROOF = 0.5  # share of names in common that proves what rows and columns are
+_FEW = 0.2  # share of columns that are named in another way than the others
+_MOSTLY = 0.5
 _NUMBERS = 0.4  # share of numbers below which calls are written out
 _LARGEST = 1e30  # of float32, in round numbers
 _CALL = re.compile(r"[ACGTN0-2][/|]?[ACGTN0-2]", re.IGNORECASE)
+_DOSAGES = ("0", "1", "2", "-1")
 _MARKS = ("-", "--", "?", "N", "NN", "./.")
-
-_ROW_NAMES = ("", "unnamed0", "rowname", "rownames")
-_IDS = frozenset(
-    (*_ROW_NAMES, "fid", "iid", "pat", "mat", "father", "mother", "sire", "dam", "pedigree", "entry", "familyid",
-     *(re.sub(r"[\W_]", "", name) for name in ID_NAMES))
-)  # fmt: skip
-_DESCRIPTIONS = frozenset(
-    ("strand", "assembly", "center", "protlsid", "assaylsid", "panel", "panellsid", "qccode", "qual", "filter", "info",
-     "format", "cm", "maf", "callrate", "missingness")
-)  # fmt: skip
-_NO_VARIANTS = re.compile(
-    r"sex|gender|age|weight|height|bmi|yield|grainyield|gebvs?|ebvs?|tbv|status|affected|subpop(ulation)?|population|"
-    r"family|fam|species|origin|country|region|cohort|season|treatment|site|location|trial|date|harvest|generation|"
-    r"fold|y|value|(trait|pheno(type)?|cluster|group|plot|block|rep(licate)?|year|batch|env(ironment)?|pop|plate|well|"
-    r"row|col(umn)?|range|pca?|eigenvec)[0-9]*"
-)
-
-
-def is_raw(preview: Preview) -> bool:
-    """Say whether the header is that of PLINK's ``--recode A``."""
-    return [name.lower().lstrip("#") for name in preview.header[:6]] == ["fid", "iid", "pat", "mat", "sex", "phenotype"]
-
-
-def is_hapmap(preview: Preview) -> bool:
-    """Say whether the header is that of HapMap."""
-    names = [name.lower() for name in preview.header]
-    return names[:1] in (["rs#"], ["rs"]) and {"alleles", "chrom", "pos"} <= {*names}
-
-
-def is_aside(name: str) -> bool:
-    """Say whether a column of a table with samples in rows is called like an id, or has no name."""
-    return _plain(name) in _IDS
-
-
-def named_like_variant(name: str) -> bool:
-    """Say whether a column is called like a variant, rs12 or M1, rather than like a trait."""
-    return any(letter.isdecimal() for letter in name) and not _NO_VARIANTS.fullmatch(_plain(name))
 
 
 class Numbers(dict[str, float]):
@@ -105,6 +65,7 @@ def read_genotypes(source: Source, options: ReadOptions, *, transposed: bool) ->
         A cell is no genotype (sample, variant and cell are named), a column is no variant, ids repeat, rows are
         ragged; or the table could be of two codings.
     """
+    _check_header(source.preview(), options.missing)
     table = _read(source, options, transposed=transposed)
     ids = table.ids()
     variants, files, notes = table.variants()
@@ -172,7 +133,7 @@ class _Genotypes:
         """Return the columns set aside that say something of the samples, such as FID and Pedigree."""
         if self.transposed:
             return None
-        kept = {name: cells for name, cells in self.aside.cells.items() if _plain(name) not in _ROW_NAMES}
+        kept = {name: cells for name, cells in self.aside.cells.items() if not says_nothing(name)}
         return pd.DataFrame(kept, index=pd.Index(ids, name="id"), dtype=object) if kept else None
 
     def place(self, row: int, column: int) -> str:
@@ -195,7 +156,7 @@ class _Genotypes:
     def variants(self) -> tuple[pd.DataFrame, tuple[Path, ...], tuple[str, ...]]:
         """Return the variants, from the table's own columns or a list beside it, the list's file, and notes."""
         names = self.rows if self.transposed else self.columns
-        wrong = next((name for name in names if _NO_VARIANTS.fullmatch(_plain(name))), None)
+        wrong = next((name for name in names if named_like_no_variant(name)), None)
         if wrong is not None:
             msg = (
                 f"{self.source.path}: variant {wrong!r}: is named like a trait or covariate; take it out of the "
@@ -206,6 +167,8 @@ class _Genotypes:
             msg = f"{self.source.path}: rows and columns have the same names: a relationship matrix, not dosages"
             raise DataError(msg)
         found = variant_columns(self.aside.cells) if self.transposed else {}
+        if self.texts is None and not self.transposed:
+            self._check_fractions()
         if found:
             return read_variants(self.aside, found, names, range(len(names))), (), ()
         variants, files, notes = variants_beside(self.source, names)
@@ -214,9 +177,22 @@ class _Genotypes:
             notes = (f"{self.source.path}: set aside, since they are no variants: {some}", *notes)
         return variants, files, notes
 
+    def _check_fractions(self) -> None:
+        """Raise DataError for a column of fractions whose name is of another kind, where the others have counts."""
+        unlike = [place for place, name in enumerate(self.columns) if not any(map(str.isdecimal, name))]
+        if not unlike or len(unlike) > _FEW * len(self.columns):
+            return
+        values = self.cells[:, unlike]
+        odd = (values != np.rint(values)) & ~np.isnan(values)
+        others = np.delete(self.cells, unlike, axis=1)
+        if odd.any() and bool((np.isnan(others) | (others == np.rint(others))).all()):
+            row, column = (int(place[0]) for place in np.nonzero(odd))
+            rule = "a fraction among whole dosages, in a column named like no other"
+            raise self.bad(row, unlike[column], f"{rule}; traits and other columns go into a separate trait table")
+
     def count(self, variants: pd.DataFrame, options: ReadOptions) -> Counted:
         """Return the dosages of calls that are written out."""
-        alleles = list(zip(variants["ref"].tolist(), variants["alt"].tolist(), strict=True))
+        alleles = list(zip(variants["ref"].str.upper().tolist(), variants["alt"].str.upper().tolist(), strict=True))
         codes: Codes = self.cells if self.transposed else np.ascontiguousarray(self.cells.T)
 
         def place(variant: int, sample: int) -> str:
@@ -233,18 +209,29 @@ class _Genotypes:
         return written.count(skip_multiallelic=options.multiallelic == "skip", ploidy=options.ploidy)
 
 
+def _check_header(preview: Preview, missing: Collection[str]) -> None:
+    """Raise DataError where the first line holds genotypes, not names."""
+    cells = [cell for cell in preview.header[1:] if cell not in missing]
+    found = sum(cell in _DOSAGES or (len(cell) > 1 and looks_written_out([cell], missing)) for cell in cells)
+    if len({*cells}) < len(cells) and found > _MOSTLY * len(cells):
+        some = ", ".join(preview.header[:4])
+        msg = f"{preview.path}: the first line holds genotypes ({some} ...), not names; put a line of names above it"
+        raise DataError(msg)
+
+
 def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotypes:
     header, records = checked_records(source, options.delimiter)
     preview = source.preview()
-    name, aside = _layout(header, preview, options, transposed=transposed)
-    columns = [column for column in header if column != name and column not in aside]
+    name, aside = lay_out(header, preview, options, transposed=transposed)
+    columns = [column for column in header if column not in (name, *aside)]
     if not columns:
         msg = f"{source.path}: no variants, only the id column {name!r}"
         raise DataError(msg)
     places = {column: place for place, column in enumerate(header)}
-    take = operator.itemgetter(*(places[column] for column in columns))
-    if len(columns) == 1:
-        take = operator.itemgetter(slice(places[columns[0]], places[columns[0]] + 1))
+    first = places[columns[0]]
+    take: Callable[[Sequence[str]], Sequence[str]] = operator.itemgetter(slice(first, first + 1))
+    if len(columns) > 1:
+        take = operator.itemgetter(*(places[column] for column in columns))
     parsed: Numbers | Cells = Numbers(options.missing)
     if _is_written([take(row) for row in preview.rows], options.missing):
         parsed = Cells()
@@ -268,6 +255,9 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
     if not found:
         msg = f"{source.path}: only a header and no rows"
         raise DataError(msg)
+    beside = Table(path=source.path, lines=lines, cells=others)
+    if transposed:
+        names = _names_by_place(names, beside, is_place=name in aside)
     return _Genotypes(
         source=source,
         delimiter=options.delimiter,
@@ -278,45 +268,19 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         lines=lines,
         cells=np.stack(found),
         texts=parsed.texts if isinstance(parsed, Cells) else None,
-        aside=Table(path=source.path, lines=lines, cells=others),
+        aside=beside,
         transposed=transposed,
     )
 
 
-def _layout(
-    header: Sequence[str], preview: Preview, options: ReadOptions, *, transposed: bool
-) -> tuple[str, list[str]]:
-    """Return the column with the names of the rows, and those that are no genotypes."""
-    if transposed:
-        described = _descriptions(header, preview.rows)
-        name = variant_columns(described).get("id", header[0])
-        return name, [column for column in described if column != name]
-    asked = options.id_column if options.id_column in header or not options.has_trait_table else None
-    name = find_id_column(header, asked, preview.path) or header[0]
-    return name, [column for column in header if column != name and is_aside(column)]
-
-
-def are_markers_in_rows(source: Source, options: ReadOptions) -> bool:
-    """Say whether the names of rows and columns prove that the markers are in rows.
-
-    They do if there are columns with chromosomes and positions, if the columns are called like samples of the trait
-    table, or the rows like variants of the list beside the table.
-    """
-    preview = source.preview()
-    if described_variants(preview):
-        return True
-    rows, columns = {row[0] for row in preview.rows}, {*preview.header[1:]}
-    samples, variants = _trait_ids(options), listed_variants(source.path)
-    by_samples = _common(columns, samples) - _common(rows, samples)
-    by_variants = _common(rows, variants) - _common(columns, variants)
-    return max(by_samples, by_variants) >= _PROOF and min(by_samples, by_variants) >= 0
-
-
-def described_variants(preview: Preview) -> list[str]:
-    """Return the leading columns that describe variants in rows, with chromosome and position; [] if they do not."""
-    leading = _descriptions(preview.header, preview.rows)
-    found = variant_columns(leading)
-    return leading if "chromosome" in found and {"position", "genetic position"} & {*found} else []
+def _names_by_place(names: list[str], beside: Table, *, is_place: bool) -> list[str]:
+    """Return the names of variants; those without one are called chromosome:position:ref:alt, as those of a VCF."""
+    columns = variant_columns(beside.cells)
+    if not {"chromosome", "position"} <= {*columns}:
+        return names
+    parts = [beside.cells[columns[what]] for what in ("chromosome", "position", "ref", "alt") if what in columns]
+    places = [":".join(cells) if all(cells[:2]) else "" for cells in zip(*parts, strict=True)]
+    return [place if is_place or name in ("", ".") else name for name, place in zip(names, places, strict=True)]
 
 
 def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) -> str:
@@ -329,49 +293,9 @@ def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) 
             number = is_number(cell)
             if number and 0 <= float(cell) <= 2:
                 continue
-            kind = "a number that is no dosage" if number else "no number and no call"
+            kind = "a number that is no dosage" if number else advice(cell, [cell], missing) or "no number and no call"
             return f"{source.at(line)}: {name!r} of {record[0].strip()!r} is {cell!r}, {kind}"
     return ""
-
-
-def _common(names: Collection[str], known: Collection[str]) -> float:
-    """Return the share of the names that could be known ones and are."""
-    return len({*names} & {*known}) / max(min(len(names), len(known)), 1)
-
-
-def _trait_ids(options: ReadOptions) -> set[str]:
-    """Return the cells of the columns of the trait table that may hold ids."""
-    if options.trait_table is None:
-        return set()
-    source = Source(options.trait_table)
-    preview = source.preview()
-    places = [
-        place
-        for place, name in enumerate(preview.header)
-        if place == 0 or name == options.id_column or _plain(name) in _IDS
-    ]
-    records = source.records(preview.delimiter)
-    return {record[place].strip() for _, record in records for place in places if place < len(record)}
-
-
-def _descriptions(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the leading columns that describe the variants in rows, with the first one.
-
-    Samples may be called A1 and A2, so these are alleles only where both always differ.
-    """
-    known = {_plain(name) for names in VARIANT_NAMES.values() for name in names} | _DESCRIPTIONS
-    count = next((place for place, name in enumerate(header) if place and _plain(name) not in known), len(header))
-    found = variant_columns(header[:count])
-    pair = [header.index(found[what]) for what in ("ref", "alt") if what in found]
-    if pair and not _are_alleles([tuple(row[place].upper() for place in pair) for row in rows]):
-        count = max(min(pair), 1)
-    return list(header[:count])
-
-
-def _are_alleles(pairs: Sequence[tuple[str, ...]]) -> bool:
-    """Say whether two cells of each row are the alleles of a variant: they differ, and most are one letter."""
-    single = sum(len(cell) == 1 for pair in pairs for cell in pair)
-    return all(len(pair) == 2 and pair[0] != pair[1] for pair in pairs) and single >= len(pairs)
 
 
 def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool:
@@ -379,10 +303,6 @@ def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool
     counts = Counter(cell for row in rows for cell in row if cell not in missing and not is_no_call(cell))
     numbers = sum(count for cell, count in counts.items() if is_number(cell))
     return bool(counts) and (numbers < _NUMBERS * counts.total() or are_two_digits(counts))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadOptions) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from automl_pheno.data.genotype_table import is_hapmap, read_genotypes
+from automl_pheno.data.genotype_table import read_genotypes
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.table_layout import is_hapmap
 from automl_pheno.errors import DataError
 
 

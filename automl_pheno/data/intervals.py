@@ -35,6 +35,7 @@ _STRANDS = {"+": "+", "-": "-", ".": "", "": ""}
 _BED = ("chromosome", "start", "end", "name", "score", "strand")
 _FEWEST = 3
 _FROM_ONE = ("seqnames", "seqname", "seqid", "chromosome_name", "seq_region_name")  # of R, GFF and Ensembl
+_DIGITS = 15  # of a place
 _NARROW_PEAK = (*_BED, "signal_value", "p_value", "q_value", "peak")
 _BED_GRAPH = 4
 _HEADERS = ("#", "track", "browser")
@@ -61,7 +62,10 @@ class IntervalReader:
         if ".bed" in suffixes[-2:] or preview.first_line.startswith(_HEADERS[1:]):
             return True
         rows = [preview.header, *preview.rows]
-        return len(preview.header) >= _FEWEST and all(_bed_like(row) for row in rows)
+        if len(preview.header) < _FEWEST or not all(_bed_like(row) for row in rows):
+            return False
+        # genotypes are laid out so, too, but do not rise
+        return sum(int(row[1]) < int(row[2]) for row in rows) > len(rows) / 2
 
     def read(self, source: Source, options: ReadOptions) -> Samples:
         """Read the intervals and their sequences.
@@ -120,7 +124,11 @@ class _Intervals:
 
 
 def _bed_like(row: Sequence[str]) -> bool:
-    return len(row) >= _FEWEST and row[1].isdecimal() and row[2].isdecimal() and not row[0].isdecimal()
+    return len(row) >= _FEWEST and all(map(_is_place, row[1:_FEWEST])) and not row[0].isdecimal()
+
+
+def _is_place(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 def _read_intervals(source: Source, options: ReadOptions) -> _Intervals:
@@ -244,7 +252,7 @@ def _convention(
 
 
 def _whole(text: str, line: int, source: Source, what: str) -> int:
-    if not text.isdecimal():
+    if not _is_place(text):
         msg = f"{source.at(line)}: {what} must be a whole number from 0, got {text!r}"
         raise DataError(msg)
     return int(text)

@@ -19,6 +19,8 @@ SENTINELS = (-9.0, -1.0, 9.0, -99.0, 99.0, -999.0, 999.0, 3.0, -2.0)
 
 _ONE_AND_TWO = (20, 10)  # samples and variants from which no 0 at all is no chance
 _MOST_FREQUENT = 0.05
+_GENOTYPES = 3
+_ROUNDED = 0.02
 _LOW, _HIGH = -16, 16
 
 Bad = Callable[[int, int, str], DataError]
@@ -41,7 +43,7 @@ def as_dosages(
     """Return numbers as dosages from 0 to 2, and what was done to them.
 
     Numbers from 0 to 2 are dosages. -1, 0 and 1 are those of rrBLUP (Endelman 2011): one less than the dosage. With a
-    stated ploidy p they run from 0 to p and become 2 x their share of it.
+    stated ploidy p they run from 0 to p and become 2 x their share of it, as 0, 0.5 and 1 alone do (TASSEL).
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def as_dosages(
         if found.there == {1, 2} and all(n >= least for n, least in zip(values.shape, _ONE_AND_TWO, strict=True)):
             raise bad(0, 0, "all cells are 1 or 2, so they are allele numbers, not dosages; write both alleles (11, "
                             "12, 22), or 0 and 2 for lines that are homozygous")  # fmt: skip
+        if not found.whole and found.high <= 1.0:
+            return _shares(values, bad)
         return values, ()
     if found.whole and found.there <= {-1, 0, 1} and ploidy is None:
         return _centred(values, found, bad, missing)
@@ -89,6 +93,21 @@ def _range(values: FloatArray) -> _Range:
         low = high = 0.0
     there = frozenset((np.flatnonzero(counts) + _LOW).tolist()) if whole else frozenset()
     return _Range(low=low, high=high, whole=whole, there=there)
+
+
+def _shares(values: FloatArray, bad: Bad) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return 0, 0.5 and 1 as dosages; raise for probabilities of the three genotypes."""
+    if not values.shape[1] % _GENOTYPES:
+        sums = values.reshape(len(values), -1, _GENOTYPES).sum(axis=2)
+        if bool((np.isnan(sums) | (np.abs(sums - 1.0) < _ROUNDED)).all()):
+            rule = (
+                "columns come in threes that add up to 1, so they are probabilities of genotypes; a dosage is that of "
+            )
+            raise bad(0, 0, rule + "one copy plus twice that of two")
+    twice = values * np.float32(_HIGHEST)
+    if bool((np.isnan(twice) | (twice == np.rint(twice))).all()):
+        return twice, ("genotypes are 0, 0.5 and 1, the share of an allele, and are read as dosages 0, 1 and 2",)
+    return values, ()
 
 
 def _centred(values: FloatArray, found: _Range, bad: Bad, missing: Missing) -> tuple[FloatArray, tuple[str, ...]]:

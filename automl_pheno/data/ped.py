@@ -13,10 +13,10 @@ import numpy as np
 
 from automl_pheno.data.calls import Cells, Codes, Written
 from automl_pheno.data.dataset import FloatArray, IntArray
-from automl_pheno.data.fam import FAM_COLUMNS, Fam
+from automl_pheno.data.fam import FAM_COLUMNS, Fam, plink_rows
 from automl_pheno.data.plink import plink_text
 from automl_pheno.data.read import READERS, ReadOptions, Samples
-from automl_pheno.data.source import BLANKS, Preview, Source
+from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.variants import check_order, parse_position, unique_names, variant_table, with_alleles
 from automl_pheno.errors import DataError
 
@@ -99,7 +99,7 @@ def _read_map(source: Source) -> tuple[list[tuple[str, str, int]], list[int]]:
         raise DataError(msg)
     source.check()
     found, lines = [], []
-    for line, row in source.records(BLANKS):
+    for line, row in plink_rows(source):
         if len(row) not in _MAP:
             msg = f"{source.at(line)}: expected 4 columns (chromosome, id, cM, position), got {len(row)}"
             raise DataError(msg)
@@ -149,7 +149,7 @@ def _read_tped(source: Source, n_samples: int) -> tuple[list[int], list[tuple[st
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield the lines below comments; raises DataError for a comment further down, which PLINK may or may not skip."""
     found = False
-    for line, row in source.records(BLANKS):
+    for line, row in plink_rows(source):
         if not row[0].startswith("#"):
             found = True
             yield line, row

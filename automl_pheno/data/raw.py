@@ -15,9 +15,10 @@ import pandas as pd
 from automl_pheno.data.cells import checked_records
 from automl_pheno.data.dataset import FloatArray, IntArray
 from automl_pheno.data.fam import FAM_COLUMNS, Fam
-from automl_pheno.data.genotype_table import Numbers, is_raw
+from automl_pheno.data.genotype_table import Numbers
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.table_layout import is_raw, named_like_no_variant
 from automl_pheno.data.variant_list import places_beside
 from automl_pheno.data.variants import unique_names, variant_table
 from automl_pheno.errors import DataError
@@ -73,7 +74,7 @@ class RawReader:
         if not rows:
             msg = f"{source.path}: only a header and no rows"
             raise DataError(msg)
-        variants, notes = _variants(names)
+        variants, notes = _variants(source, names)
         variants, files, more = places_beside(source, variants)
         variants, renamed = unique_names(variants, lambda _: source.at(1))
         if not counts.all():
@@ -88,9 +89,22 @@ class RawReader:
         )
 
 
-def _variants(names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the variants that columns are called after, and how many state the counted allele."""
+def _variants(source: Source, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the variants that columns are called after, and how many state the counted allele.
+
+    Raises
+    ------
+    DataError
+        A column is called like a trait or covariate, or has no allele in its name where others have.
+    """
     found = [_NAMED.fullmatch(name) for name in names]
+    for name, match in zip(names, found, strict=True):
+        if named_like_no_variant(name) or (match is None and any(found)):
+            msg = (
+                f"{source.path}: column {name!r} is no variant of PLINK, which are called id_allele (rs12_A); traits "
+                "and covariates go into the trait table"
+            )
+            raise DataError(msg)
     ids = [name if match is None else match["id"] for name, match in zip(names, found, strict=True)]
     alts = ["" if match is None or match["counted"] == _NONE else match["counted"] for match in found]
     refs = ["" if match is None or match["other"] in (None, _NONE) else match["other"] for match in found]

@@ -26,6 +26,7 @@ _OTHERS = {
     ".gen": "Oxford's format is not read; convert it (plink2 --gen FILE --sample FILE --make-bed)",
 }
 _WRAPPINGS = (".gz", ".bgz", ".txt")
+_OF_ANY_PLOIDY = ("dosage", "hapmap", "vcf")
 _MOST_MISSING_NOTES = 10
 
 
@@ -126,6 +127,9 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
     reader = READERS[name]
     if genome is not None and name != "intervals":
         msg = f"{source.path}: a genome is for intervals (BED), but this is of format {name}"
+        raise DataError(msg)
+    if reading.ploidy is not None and name not in _OF_ANY_PLOIDY:
+        msg = f"{source.path}: a ploidy is said of tables of genotypes and VCF, but this is of format {name}"
         raise DataError(msg)
     samples = reader.read(source, options)
     frames = _own_frames(samples, options.missing)

@@ -52,7 +52,7 @@ def merge_replicates(frames: Frames, keys: StrArray, path: Path) -> tuple[Frames
             continue
         n, mean, sd, differs = _statistics(frames.traits[name].to_numpy(dtype=np.float64), codes, len(labels))
         traits[name] = mean
-        whole = not differs and bool(np.isfinite(mean).all() and (mean == np.rint(mean)).all())
+        whole = not differs and bool(np.all(np.abs(mean) < 2**53) and np.all(mean == np.rint(mean)))
         columns[name] = mean.astype(np.int64) if whole else mean
         if differs:
             averaged.append(name)

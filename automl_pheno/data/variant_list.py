@@ -89,9 +89,10 @@ def read_variants(table: Table, columns: Mapping[str, str], names: Sequence[str]
 
 
 def _two(text: str) -> tuple[str, str]:
-    """Return the two alleles of ``A/G`` or ``AG``; of another number of alleles nothing."""
+    """Return the two alleles of ``A/G`` or ``AG``, "" for N; of another number of alleles nothing."""
     parts = _BETWEEN.split(text) if len(text) != 2 else [*text]
-    return (parts[0], parts[1]) if len(parts) == 2 else ("", "")
+    known = ["" if part in ("N", ".", "?", "0") else part for part in parts]
+    return (known[0], known[1]) if len(known) == 2 else ("", "")
 
 
 def _position(text: str, factor: float, where: Callable[[], str]) -> int:

@@ -47,8 +47,10 @@ def variant_table(
 
 def with_alleles(variants: pd.DataFrame, refs: Sequence[str], alts: Sequence[str]) -> pd.DataFrame:
     """Return the table, counted anew, with other alleles."""
-    made = variants.reset_index(drop=True)
-    return made.assign(ref=pd.Series(list(refs), dtype=object), alt=pd.Series(list(alts), dtype=object))
+    made: pd.DataFrame = variants.reset_index(drop=True).assign(
+        ref=pd.Series(list(refs), dtype=object), alt=pd.Series(list(alts), dtype=object)
+    )
+    return made
 
 
 def parse_position(text: str, place: str) -> int:

@@ -5,36 +5,24 @@ VCF text goes through ``vcf_text.py``; BCF, and VCF on request, through cyvcf2 (
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from automl_pheno.data.bcf import BCF_MAGIC, Opened, open_cyvcf2
 from automl_pheno.data.dataset import FloatArray, Inputs
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.variants import DosageColumns, check_order, genotype_notes, unique_names, variant_table
-from automl_pheno.data.vcf_text import ABSENT, MISSING, AlleleArray, Site, check_samples, read_header, text_sites
+from automl_pheno.data.vcf_text import ABSENT, MISSING, AlleleArray, Site, read_header, text_sites
 from automl_pheno.errors import DataError
 
-BCF_MAGIC = b"BCF"
 _FIELDS = {"auto": ("DS", "GT"), "DS": ("DS",), "GT": ("GT",)}
 _NOT_ALLELES = ("*", "<*>", "<NON_REF>")
 _SORT = "sort the file (bcftools sort)"
-_STDERR = 2
 _DIPLOID = 2
-
-
-Opened = tuple[tuple[str, ...], Callable[[], Iterator[Site]]]
-"""Sample ids, and what yields the sites from the first on, each time it is called."""
 
 
 class VcfReader:
@@ -86,6 +74,7 @@ class _Found:
     with_doses: int = 0
     stated: int = 0
     counted: int = 0
+    said: int | None = None
 
 
 class _NoDoseError(Exception):
@@ -110,6 +99,9 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
         found = _collect(samples, kept, sites(), options, ("GT", "DS"))
     if options.genotype_field == "DS" and len(found.columns) and not found.stated:
         msg = f"{source.path}: DS is empty everywhere; count the calls instead (--genotype-field GT)"
+        raise DataError(msg)
+    if options.ploidy is not None and found.ploidy not in (0, options.ploidy):
+        msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as is said (--ploidy)"
         raise DataError(msg)
     if not len(found.columns):
         what = f"none of its {found.sites:,} sites gives a variant" if found.sites else "only a header and no sites"
@@ -136,7 +128,7 @@ def _collect(
     options: ReadOptions,
     fields: tuple[str, ...],
 ) -> _Found:
-    found = _Found(columns=DosageColumns(int(kept.sum())))
+    found = _Found(columns=DosageColumns(int(kept.sum())), said=options.ploidy)
     rows = slice(None) if kept.all() else kept
     for site in sites:
         there = tuple(field for field in fields if field in site.keys)
@@ -187,7 +179,9 @@ def _dosages(
     """Return the dosages of each real alternate allele: of the first field there is, of calls where DS is missing."""
     alleles = site.alleles() if "GT" in site.keys else None
     # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
-    ploidy = None if alleles is None else _ploidy(site, alleles, samples, found)
+    ploidy = None if found.said is None else np.full(len(samples), found.said, dtype=np.float32)
+    if alleles is not None:
+        ploidy = _ploidy(site, alleles, samples, found)
     columns: list[FloatArray] = []
     lacking = np.ones((len(real), len(samples)), dtype=np.bool_)
     if there[0] == "DS":
@@ -196,7 +190,7 @@ def _dosages(
         found.stated += int((~lacking[:, rows]).sum())
     if alleles is None or "GT" not in there or not lacking.any():
         return [column[rows] for column in columns]
-    calls = list(_from_calls(site, alleles, samples, real, found, ploidy, lacking.any(axis=0)))
+    calls = list(_from_calls(site, alleles, samples, real, found, ploidy, np.any(lacking, axis=0)))
     found.counted += int((lacking & ~np.isnan(calls))[:, rows].sum())
     filled = np.where(lacking, calls, columns) if columns else calls
     return [column[rows] for column in filled]
@@ -311,87 +305,6 @@ def _notes(found: _Found) -> tuple[str, ...]:
         (found.ploidy > _DIPLOID, f"dosages are {alleles}"),
     )
     return tuple(text for there, text in kinds if there)
-
-
-def open_cyvcf2(source: Source) -> Opened:
-    """Open BCF, or VCF, with cyvcf2.
-
-    Raises
-    ------
-    DataError
-        cyvcf2 is not installed, or does not read the file.
-    """
-    try:
-        from cyvcf2 import VCF
-    except ImportError:
-        msg = (
-            f"{source.path}: BCF is read with cyvcf2, which is not installed: pip install 'automl-pheno[vcf]', or "
-            "convert to VCF (bcftools view)"
-        )
-        raise DataError(msg) from None
-    with _htslib(source.path) as reading, reading(0):
-        samples = list(VCF(str(source.path)).samples)
-    if not samples:
-        msg = f"{source.path}: no samples; sites alone have no calls"
-        raise DataError(msg)
-
-    def sites() -> Iterator[Site]:
-        with _htslib(source.path) as reading:
-            with reading(0):
-                opened = iter(VCF(str(source.path)))
-            for number in itertools.count(1):
-                with reading(number):
-                    variant = next(opened, None)
-                if variant is None:
-                    return
-                yield _from_cyvcf2(f"{source.path}: record {number}", variant)
-
-    return check_samples(samples, str(source.path)), sites
-
-
-def _from_cyvcf2(place: str, variant: Any) -> Site:
-    """Return a record; its arrays may be views into memory that the next record overwrites, so each is copied."""
-    return Site(
-        place=place,
-        chromosome=str(variant.CHROM),
-        position=int(variant.POS),
-        name=str(variant.ID or ""),
-        ref=str(variant.REF),
-        alts=tuple(variant.ALT),
-        passed=variant.FILTER is None,
-        keys=tuple(variant.FORMAT),
-        alleles=lambda: variant.genotype.array()[:, :-1].copy(),
-        doses=lambda: variant.format("DS").astype(np.float64, copy=True),
-    )
-
-
-@contextlib.contextmanager
-def _htslib(path: Path) -> Iterator[Callable[[int], contextlib.AbstractContextManager[None]]]:
-    """Yield ``reading(record)``, which turns what cyvcf2 raises into DataError.
-
-    The reason is in what htslib writes to standard error by itself, so that is caught meanwhile.
-    """
-    with tempfile.TemporaryFile() as caught:
-
-        @contextlib.contextmanager
-        def reading(record: int) -> Iterator[None]:
-            sys.stderr.flush()
-            kept = os.dup(_STDERR)
-            try:
-                os.dup2(caught.fileno(), _STDERR)
-                yield
-            except Exception as error:  # noqa: BLE001 - cyvcf2 raises bare Exception
-                caught.seek(0)
-                lines = caught.read().decode("utf-8", errors="replace").split("\n")
-                said = [line.split("] ", 1)[-1] for line in lines if line.startswith("[E::")]
-                where = f" after record {record - 1:,}" if record > 1 else ""
-                msg = f"{path}: is damaged{where}: {said[0] if said else error}"
-                raise DataError(msg) from None
-            finally:
-                os.dup2(kept, _STDERR)
-                os.close(kept)
-
-        yield reading
 
 
 READERS.add("vcf")(VcfReader())

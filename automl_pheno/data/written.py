@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 
 
 def parse_number(text: str) -> float:
-    """Return the number that `text` states; raises ValueError for anything else, also ``1_000`` and digits of others."""
+    """Return the number that `text` states in ASCII; raises ValueError for anything else, also for ``1_000``."""
     if "_" in text or not text.isascii():
         msg = f"not a number: {text!r}"
         raise ValueError(msg)

@@ -82,6 +82,12 @@ def test_the_phenotype_of_a_raw_is_no_variant_and_yields_to_a_trait_table(write)
     assert list(data.traits.columns) == ["y"]
 
 
+def append(lines, name):
+    for line in lines:
+        line.append(line[-1])
+    lines[0][-1] = name
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -89,6 +95,11 @@ def test_the_phenotype_of_a_raw_is_no_variant_and_yields_to_a_trait_table(write)
         (lambda lines: lines[2].__setitem__(7, "A"), "got 'A'"),
         (lambda lines: lines[2].pop(), "x.raw:3: expected 12 columns"),
         (lambda lines: lines[0].__setitem__(7, "rs0_G"), "columns 7 and 8 have the same name 'rs0_G'"),
+        (
+            lambda lines: [line.append(line[-1]) for line in lines] and lines[0].__setitem__(-1, "AGE"),
+            "column 'AGE' is no",
+        ),
+        (lambda lines: [line.append(line[-1]) for line in lines] and lines[0].__setitem__(-1, "x"), "column 'x' is no"),
         (lambda lines: lines.insert(2, list(lines[1])), "sample F0 i0 is already in line 2"),
     ],
 )

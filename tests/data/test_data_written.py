@@ -326,3 +326,29 @@ def test_a_few_columns_of_scores_are_no_variants(write):
 def test_samples_may_be_called_anything(write, names):
     assert read_dataset(write(rows(grid(*NOTATIONS["AA"][:2])[:3], names))).ids.tolist() == names
     assert read_dataset(write(rows([["0", "1"], ["1", "2"], ["2", "0"]], names, ["rs1", "rs2"]))).ids.tolist() == names
+
+
+def test_a_table_of_sites_without_ids_names_them_by_place_and_alleles(write):
+    cells = [[("0/0", "0/1", "1/1")[TRUTH[row, column]] for row in range(N)] for column in range(M)]
+    lines = [["CHROM", "POS", "REF", "ALT", *IDS], *(["7", str(k + 1), "A", "G", *row] for k, row in enumerate(cells))]
+    data = read_dataset(write("".join("\t".join(line) + "\n" for line in lines), "sites.txt"))
+    np.testing.assert_array_equal(data.inputs.values, TRUTH)
+    assert data.inputs.variants.iloc[2].tolist() == ["7:3:A:G", "7", 3, "A", "G"]
+
+
+def test_shares_of_an_allele_are_dosages_halved(write):
+    data = read_dataset(write(rows(grid(("0", "0.5", "1"), "NA"))))
+    np.testing.assert_array_equal(data.inputs.values, EXPECTED)
+    assert any("0, 0.5 and 1, the share of an allele" in note for note in data.notes)
+
+
+def test_what_looks_like_dosages_and_is_not_is_refused(write):
+    probabilities = RNG.dirichlet([1, 1, 1], (N, M // 3)).reshape(N, M)
+    with pytest.raises(DataError, match="columns come in threes that add up to 1, so they are probabilities"):
+        read_dataset(write(rows([[f"{cell:.4f}" for cell in row] for row in probabilities])))
+    odd = [[*map(str, TRUTH[row]), f"{RNG.uniform(0, 2):.3f}"] for row in range(N)]
+    with pytest.raises(DataError, match="variant 'gloss': a fraction among whole dosages, in a column named like no"):
+        read_dataset(write(rows(odd, columns=[*NAMES, "gloss"])))
+    headless = "".join(",".join([name, *map(str, row)]) + "\n" for name, row in zip(IDS, TRUTH, strict=True))
+    with pytest.raises(DataError, match=r"the first line holds genotypes \(s0, .*put a line of names above it"):
+        read_dataset(write(headless))

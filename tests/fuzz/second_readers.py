@@ -327,6 +327,33 @@ def hapmap(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
     return _write(folder / "x.hmp.txt", grid, "\t", rng), {}
 
 
+def _second_transposed(path: Path, words: dict[str, Any]) -> Read | None:
+    frame = _frame(path, words["sep"])
+    if frame is None or list(frame.columns[:3]) != ["snp", "chr", "pos"]:
+        return None
+    calls = frame[frame.columns[3:]].T
+    read = {"ids": [str(name) for name in calls.index], "variants": frame["snp"].tolist()}
+    if words["numbers"]:
+        values = _numbers(calls)
+    else:
+        values = _count(calls.set_axis([str(number) for number in range(len(frame))], axis=1))
+        if values is None:
+            return None
+    return {**read, "values": values}
+
+
+@_target("dosage", _second_transposed)
+def transposed(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
+    n, m = int(rng.integers(3, 12)), int(rng.integers(3, 12))
+    numbers = bool(rng.random() < 0.5)
+    cells = [[str(value) for value in row] for row in _genotypes(rng, n, m)] if numbers else _letters(rng, n, m)[0]
+    grid = [["snp", "chr", "pos", *_names(rng, n)]]
+    for number, column in enumerate(zip(*cells, strict=True)):
+        grid.append([f"rs{number}", "1", str(3 * number + 100), *column])
+    sep = _sep(rng)
+    return _write(folder / "x.csv", grid, sep, rng), {"sep": sep, "numbers": numbers}
+
+
 # --- PLINK
 _FIXED = ["FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,19 +18,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from second_readers import ASK, TARGETS
 
-from automl_pheno.data import READERS, Dataset, decode, read_dataset
+from automl_pheno.data import READERS, Dataset, Missing, decode, read_dataset
+from automl_pheno.data.plink import find_bed
+from automl_pheno.data.source import Source
 from automl_pheno.errors import AutoMLPhenoError
 
 SECONDS = float(os.environ.get("AUTOML_PHENO_FUZZ_SECONDS", "600"))
 SEED = int(os.environ.get("AUTOML_PHENO_FUZZ_SEED", "0"))
 A_FILE = 10.0  # seconds a file may take
-FEW = 30
-OURS = ("sep", "shift", "ids")  # words for the second reader alone
+FEW = 20
+OURS = ("sep", "shift", "ids", "numbers")  # words for the second reader alone
 
 
 @contextmanager
@@ -102,6 +100,9 @@ def attempt(name: str, seed: int, folder: Path) -> str:
         return "refused"
     except Exception as error:  # noqa: BLE001 - every other one is a fault of ours
         pytest.fail(f"{where}: {type(error).__name__}: {error}")
+    preview = Source(find_bed(path)).preview()
+    takers = [reader for reader in READERS if READERS[reader].recognises(preview, Missing())]
+    assert len(takers) == 1, f"{where}: recognised as {takers}"
     theirs = target.second(path, words)
     if theirs is None:
         return "alone"
@@ -117,8 +118,8 @@ def test_every_reader_has_a_second_one() -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 def test_a_few_odd_files_are_read_alike_or_refused(name: str, tmp_path: Path) -> None:
     went = Counter(attempt(name, seed, tmp_path / "odd") for seed in range(FEW))
-    assert went["same"] >= 3, went
-    assert went["refused"] >= 3, went
+    assert went["same"] >= 2, went
+    assert went["refused"] >= 2, went
 
 
 @pytest.mark.slow
