@@ -17,15 +17,15 @@ from automl_pheno.data.dataset import IntArray, StrArray
 
 PLACE_NAMES: Mapping[str, tuple[str, ...]] = {
     "chromosome": (
-        "chromosome", "chrom", "chr", "chromosome_name", "chromosome/scaffold_name", "chrom_name", "seqname",
-        "seqnames", "seqid", "seq_region_name", "contig", "scaffold",
+        "chromosome", "chrom", "chr", "seqnames", "contig", "scaffold", "seqname", "seqid", "chrom_name",
+        "chromosome_name", "chromosome/scaffold_name", "seq_region_name",
     ),
     "start": (
-        "start", "chrom_start", "chromosome_start", "begin", "tx_start", "start_position", "start_pos", "pos_start",
-        "start_bp", "pos", "position",
+        "start", "chromStart", "begin", "pos", "position", "chromosome_start", "tx_start", "start_position",
+        "start_pos", "pos_start", "start_bp",
     ),
     "end": (
-        "end", "chrom_end", "chromosome_end", "stop", "tx_end", "end_position", "end_pos", "pos_end", "end_bp",
+        "end", "chromEnd", "stop", "chromosome_end", "tx_end", "end_position", "end_pos", "pos_end", "end_bp",
     ),
     "position": ("position", "pos", "chrom_pos", "base_pair_position", "bp", "ps"),
     "strand": ("strand",),

@@ -34,6 +34,7 @@ MOST_VARIABLE = 40
 """Positions at which the sequences of a dense library differ, at most."""
 
 _PLAIN = (1, 2, 4, 8)
+_FEW_PLACES = 4  # of fewer nothing can be said
 _SAMPLE = 1000
 
 _MASKS = 60  # of places that are left out, drawn where there are more
@@ -154,7 +155,7 @@ def _is_shuffled(codes: UInt8Array) -> bool:
     """Say whether bases at the positions that vary are drawn anew in each sequence, as mutations of one are not."""
     shares = np.stack([(codes == base).mean(axis=0) for base in _PLAIN]).max(axis=0)
     varying = shares[shares < CONSENSUS]
-    return bool(len(varying) and float(np.median(varying)) <= RANDOM)
+    return len(varying) >= _FEW_PLACES and bool(float(np.median(varying)) <= RANDOM)
 
 
 def find_dense(inputs: Inputs, y: FloatArray | None, *, most_variable: int | None = MOST_VARIABLE) -> Library | None:

@@ -85,6 +85,7 @@ def scan_genotypes(inputs: Inputs, sides: Sides, estimator: Estimator, threshold
         "marker_rule": markers.rule,
         "compared": f"all {tally.pairs:,} pairs of a sample that is evaluated and one that it is trained with",
         "undefined": tally.undefined,
+        "leak_ratio_from": threshold / 2.0,
     }
     return tally.scan(MEASURES[estimator], facts)
 

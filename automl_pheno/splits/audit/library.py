@@ -25,6 +25,7 @@ MOST_DENSE = 40
 
 _FEWEST = 50
 _SHUFFLED = 0.7
+_FEW_PLACES = 4
 _MOST_REACHED = 60_000
 _STARTS = 8
 _AT_ONCE = 256
@@ -69,7 +70,7 @@ def find_ancestor(codes: UInt8Array) -> Ancestor | None:
     mutated = ancestor.mutated
     counts = np.stack([(codes == base).sum(axis=0) for base in (1, 2, 4, 8)])
     varying = np.flatnonzero(counts.max(axis=0) < _CONSTANT * n)
-    if len(varying) and float(np.median(counts.max(axis=0)[varying])) <= _SHUFFLED * n:
+    if len(varying) >= _FEW_PLACES and float(np.median(counts.max(axis=0)[varying])) <= _SHUFFLED * n:
         return None  # no consensus: bases are drawn anew
     low, high = 0, length
     if len(varying) and varying[-1] - varying[0] + 1 >= max(10, length // 10):

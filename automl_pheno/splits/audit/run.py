@@ -181,8 +181,11 @@ def _exact_checks(dataset: Dataset, split: Split, sides: Sides, rules: AuditRule
         yield Check(kind="overlap", what=what, judged="overlap" in rules.judged, crossings=crossings)
     for column in rules.groups:
         crossings = exact.values_across(dataset, column, sides)
-        yield Check(kind=f"column {column}", what=f"values of {column}", judged=True, crossings=crossings)
-    yield Check(kind="groups", what="groups", judged=True, crossings=exact.labels_across(split.group, sides))
+        lost = sum(cell is None for cell in exact.cells(dataset, column))
+        what = f"values of {column}" + (f" ({lost:,} of {len(dataset):,} samples have none)" if lost else "")
+        yield Check(kind=f"column {column}", what=what, judged=True, crossings=crossings)
+    if len(np.unique(split.group)) < len(split.group):  # a split without groups cannot break one
+        yield Check(kind="groups", what="groups", judged=True, crossings=exact.labels_across(split.group, sides))
     for pairs in rules.listed:
         kept = pairs.similarity >= pairs.threshold
         crossings = exact.listed_across(pairs.first[kept], pairs.second[kept], pairs.similarity[kept], sides)
@@ -268,7 +271,7 @@ class _Similarity:
         if scan is None:
             return cls(checks=(), facts={"similarity": None, "certificate": None, "library": None}, scan=None)
         check = _similarity_check("relatedness", scan, "relatedness" in rules.judged)
-        return cls(checks=(check,), facts=_facts(scan, None), scan=scan)
+        return cls(checks=(check,), facts=_facts(scan, sides, None), scan=scan)
 
     @classmethod
     def _of_sequences(cls, dataset: Dataset, sides: Sides, rules: AuditRules, rng: np.random.Generator) -> _Similarity:
@@ -300,7 +303,7 @@ class _Similarity:
         if certificate is not None and certificate.leaking:
             pairs = certificate.pairs(rules.identity)
         kept = pairs if judged and pairs is not None and len(pairs) else None
-        return cls(checks=tuple(checks), facts=_facts(scan, certificate), scan=scan, pairs=kept)
+        return cls(checks=tuple(checks), facts=_facts(scan, sides, certificate), scan=scan, pairs=kept)
 
 
 def _independence_check(scan: Scan, sides: Sides, identity: float, kind: str) -> Check:
@@ -324,14 +327,15 @@ def _similarity_check(kind: str, scan: Scan, judged: bool) -> Check:  # noqa: FB
     return Check(kind=kind, what=what, judged=judged, threshold=scan.threshold, crossings=scan.crossings)
 
 
-def _facts(scan: Scan, certificate: Certificate | None) -> dict[str, Any]:
+def _facts(scan: Scan, sides: Sides, certificate: Certificate | None) -> dict[str, Any]:
     told = None
     if certificate is not None:
         told = {
             "stage": certificate.stage,
             "compared": certificate.compared,
             "of": certificate.of,
-            "trained": certificate.trained,
+            "trained": certificate.trained[1],
+            "trained_least": certificate.trained[0],
             "leaking": certificate.leaking,
             "bound": rounded(certificate.bound),
             "confidence": 0.95,
@@ -341,6 +345,7 @@ def _facts(scan: Scan, certificate: Certificate | None) -> dict[str, Any]:
         "measure": scan.measure,
         "threshold": scan.threshold,
         "leak_ratio": rounded(scan.leak_ratio),
+        "leak_ratio_by_chance": None if (share := sides.crossing_share()) is None else rounded(share),
         **scan.facts,
     }
     return {"similarity": similarity, "certificate": told, "library": None}

@@ -351,7 +351,13 @@ def scan_sequences(sequences: Sequences, sides: Sides, threshold: float, rng: np
         similarity=similarity,
         leak_ratio=float(identity[forward | backward].sum()) / total if total > 0.0 else 0.0,
         pairs=_as_pairs(first, second, identity, (forward | backward) & (identity >= threshold), threshold),
-        facts={**facts, "aligned": len(reverse), "similar_pairs": len(identity), "aligner": _aligner()},
+        facts={
+            **facts,
+            "leak_ratio_from": FLOOR,
+            "aligned": len(reverse),
+            "similar_pairs": len(identity),
+            "aligner": _aligner(),
+        },
     )
 
 

@@ -17,6 +17,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 STAGES = ("test", "validation")
 
+_MOST_KINDS = 400
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sides:
@@ -87,6 +89,25 @@ class Sides:
         """Say of each pair of rows whether the first is evaluated by a model trained on the second."""
         code = self.code[evaluated]
         return (code >= 0) & self.trained[code, other]
+
+    def crossing_share(self) -> float | None:
+        """Return the share of pairs that lie across sides, of those of which one sample at least is evaluated.
+
+        None where folds are purged so unevenly that samples are of too many kinds.
+        """
+        used = np.flatnonzero(self.used())
+        kinds = np.concatenate([self.code[None, used], self.trained[:, used].astype(np.int64)])
+        different, sizes = np.unique(kinds, axis=1, return_counts=True)
+        if different.shape[1] > _MOST_KINDS:
+            return None
+        code, trained = different[0], different[1:].astype(bool)
+        sizes = sizes.astype(np.float64)
+        # whether each kind is evaluated by a model that was trained on the other
+        meets = trained[np.maximum(code, 0)] & (code >= 0)[:, None]
+        pairs = np.outer(sizes, sizes) - np.diag(sizes)
+        evaluated = (code >= 0)[:, None] | (code >= 0)[None, :]
+        total = float(pairs[evaluated].sum())
+        return float(pairs[evaluated & (meets | meets.T)].sum()) / total if total else None
 
     def is_test(self, rows: IntArray) -> BoolArray:
         """Say of each row whether it is in the test set."""

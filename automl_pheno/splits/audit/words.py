@@ -47,11 +47,9 @@ def leak_sentence(leak: Leak, what: str, stage: str, example: Sequence[str]) -> 
     example
         The two samples with their sides, worst first; may be empty.
     """
-    a, b = leak.between
-    text = f"{leak.count:,} {what} across {a} and {b}"
-    if len(leak.parts) > 1:
-        text += f" ({', '.join(f'{count:,} with {name}' for name, count in leak.parts.items())})"
-    text += f": {leak.rows:,} of {leak.of:,} {stage} rows"
+    sets = ", ".join(f"{count:,} with {name}" for name, count in leak.parts.items())
+    text = f"{leak.count:,} {what} across {stage} and what is trained on"
+    text += f" ({sets if len(leak.parts) > 1 else leak.between[1]}): {leak.rows:,} of {leak.of:,} {stage} rows"
     if example:
         text += f", for example {' and '.join(example)}"
     return text + (f" at {number(leak.worst)}" if leak.worst is not None else "")
@@ -88,7 +86,7 @@ def statement(facts: Mapping[str, Any], kind: InputKind) -> str:
 
 def _level(similarity: Mapping[str, Any], kind: InputKind) -> str:
     level = f"{similarity['measure']} >= {similarity['threshold']:g}"
-    part = f" over {similarity.get('coverage', COVERAGE):.0%} of the shorter sequence and {SHORTEST_PART} bp at least"
+    part = f" over {similarity.get('coverage', COVERAGE):.0%} of the shorter sequence"
     return f"{level}{part}" if kind == "sequence" else level
 
 
@@ -114,10 +112,15 @@ def _unasked(similarity: Mapping[str, Any], check: Mapping[str, Any], level: str
             f"NOT leakage-free: {what} was no criterion of this split, and pairs at {level} lie across sides: {found}"
         )
     searched = _compared(similarity, check, None, kind)
-    limit = "" if kind == "genotype" else ", which is a search and no proof"
-    return (
-        f"{what} was no criterion of this split, but was measured: no pair across sides at {level} ({searched}){limit}"
-    )
+    limit = "" if kind == "genotype" else "; that is a search and no proof"
+    return f"{what} was no criterion of this split, but was measured at {level}: {searched}{limit}"
+
+
+def compared_with(certificate: Mapping[str, Any]) -> str:
+    """Return with how many sequences each of a certificate was compared: ``all 850 trained on``."""
+    most = certificate["trained"]
+    least = certificate.get("trained_least", most)
+    return f"all {most:,} trained on" if least == most else f"all {least:,} to {most:,} trained on with it"
 
 
 def _compared(
@@ -126,18 +129,23 @@ def _compared(
     highest = _highest(check)
     if kind == "genotype":
         top = "" if highest is None else f", highest {number(highest)}"
-        return f"{similarity['compared']} at {similarity['markers']:,} markers{top}"
+        undefined = similarity.get("undefined", 0)
+        lost = f"; of {undefined:,} of these pairs it is undefined and nothing is known" if undefined else ""
+        return f"no pair among {similarity['compared']} at {similarity['markers']:,} markers{top}{lost}"
     top = f"none above {0.7:g}" if highest is None else f"the highest is {number(highest)}"
-    text = f"no pair across sides among the {similarity['aligned']:,} aligned ({top})"
+    part = f"a part has {SHORTEST_PART} bp at least"
+    text = f"no pair across sides among the {similarity['aligned']:,} aligned ({top}; {part})"
+    if similarity.get("not_aligned"):
+        text += f", {similarity['not_aligned']:,} more that share words were too many to align"
     if certificate is None:
         return text
-    stage, trained = certificate["stage"], certificate["trained"]
+    stage, trained = certificate["stage"], compared_with(certificate)
     if certificate["compared"] == certificate["of"]:
         of = f"all {certificate['of']:,} {stage} sequences"
-        return f"{text}; certificate: {of} were compared with all {trained:,} trained on, and none is alike"
+        return f"{text}; certificate: {of} were compared with {trained}, and none is alike"
     return (
         f"{text}; certificate: {certificate['compared']:,} of {certificate['of']:,} {stage} sequences were compared "
-        f"with all {trained:,} trained on and none is alike, so with 95 % confidence at most "
+        f"with {trained} and none is alike, so with 95 % confidence at most "
         f"{certificate['bound']:.1%} are"
     )
 
