@@ -1,7 +1,7 @@
 """How to choose among candidates on few samples: one validation set, folds, folds drawn again; the best, or a rule.
 
-Of wheat and maize so many lines are drawn for development, and the rest measures what was chosen. A search is GBLUP, the
-hand-made candidate, beside kernels drawn at random (linear or Gaussian, of all or of some markers, with any ridge),
+Of wheat and maize so many lines are drawn for development, and the rest measures what was chosen. A search is GBLUP,
+the hand-made candidate, beside kernels drawn at random (linear or Gaussian, of all or of some markers, with any ridge),
 which cost milliseconds, so that a hundred searches fit into a minute. They are compared on one validation set (15 % of
 all), and on 5 folds drawn once or several times; and the default rule of a study (`study/choice.py`: the hand-made one
 unless the best is better by more than one standard error) is set beside the best. `--poor` makes the hand-made
