@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -143,6 +143,7 @@ class _Pages:
         return [body]
 
     def _importances(self, study_id: int, start_response: StartResponse) -> Iterable[bytes]:
+        said: dict[str, Any]
         try:
             found = [self._view.importances(study_id)] if self._view is not None else []
             status, said = "200 OK", {"param_importances": found}
