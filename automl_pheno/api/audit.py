@@ -100,6 +100,12 @@ def audit_file(
     rows = np.flatnonzero(imported.named)
     used, made = dataset.take(rows), imported.split.take(rows)
     rules, notes = _rules(path, made)
+    _refuse_unused(used, identity, extrapolation, budget, groups or ())
+    if identity is not None and rules.extrapolation is not None:
+        notes += (
+            f"--identity asks for independence, so the extrapolation of the card ({rules.extrapolation}) is left",
+        )
+        rules = replace(rules, extrapolation=None)
     changes: dict[str, Any] = {"identity": identity, "extrapolation": extrapolation, "budget": budget}
     rules = replace(rules, **{name: value for name, value in changes.items() if value is not None})
     if identity is not None:
@@ -119,6 +125,24 @@ def audit_file(
         written = (Path(json_file),)
         write_json(written[0], {"split": str(path), "source": imported.source, **audit.facts})
     return AuditedSplit(audit=audit, notes=(*dataset.notes, *imported.notes, *notes), files=written)
+
+
+def _refuse_unused(
+    dataset: Dataset, identity: float | None, extrapolation: str | None, budget: float | None, groups: Sequence[str]
+) -> None:
+    """Raise SplitError where something is asked for that is not looked at in such data."""
+    asked = {"extrapolation": extrapolation, "budget": budget}
+    for name, value in asked.items():
+        if value is not None and dataset.kind != "sequence":
+            msg = f"audit: {name} is of sequences, and the data are {dataset.kind}s"
+            raise SplitError(msg)
+    similar = identity is not None or any(text.partition(":")[0] == "similarity" for text in groups)
+    if extrapolation is not None and similar:
+        msg = (
+            f"audit: a library that is judged by its extrapolation ({extrapolation}) is not judged by similarity; "
+            "give one of the two"
+        )
+        raise SplitError(msg)
 
 
 def _judge(rules: AuditRules, dataset: Dataset, what: str, kind: str) -> AuditRules:

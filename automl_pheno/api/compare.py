@@ -13,6 +13,7 @@ import pandas as pd
 from automl_pheno.api.data import Data, read
 from automl_pheno.api.plan import plan_data
 from automl_pheno.api.run import Run
+from automl_pheno.api.split import balanced_by
 from automl_pheno.data import Dataset, choose_trait, drop_missing, load_dataset
 from automl_pheno.errors import StudyError
 from automl_pheno.files import write_text
@@ -94,8 +95,11 @@ def compare_split(folder: Path, *, baselines: Sequence[str] | None = None, **opt
         Those that were given to ``split_data``.
     """
     dataset, trait, config = plan_data(**options)
-    name = choose_trait(dataset, trait)
-    usable = drop_missing(dataset, name)
+    usable, name = balanced_by(dataset, trait)
+    if name is None:
+        known = ", ".join(map(str, dataset.traits)) or "none"
+        msg = f"--compare predicts a trait, so one must be named: --trait (numeric columns: {known})"
+        raise StudyError(msg)
     split = read_split(folder / SPLIT)
     check_matches(split, usable)
     study = None if options.get("study") is None else load_study(options["study"])

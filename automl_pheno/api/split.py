@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from automl_pheno.api.plan import plan_data
-from automl_pheno.data import choose_trait, drop_missing
-from automl_pheno.errors import StudyError
+from automl_pheno.data import Dataset, choose_trait, drop_missing
+from automl_pheno.errors import DataError, StudyError
 from automl_pheno.files import writing
 from automl_pheno.splits import make_split
 from automl_pheno.study.run_folder import COMPARISON, write_split_files
@@ -36,6 +36,29 @@ class WrittenSplit:
     notes: tuple[str, ...]
 
 
+def balanced_by(dataset: Dataset, trait: str | None) -> tuple[Dataset, str | None]:
+    """Return the samples that are split and the trait by which the sides are balanced; None where there is none.
+
+    A split needs no trait. Where none is named the only one of the data is taken, if it can be.
+
+    Raises
+    ------
+    DataError
+        The trait that is named is not there, or has no values to balance.
+    """
+    names = [str(name) for name in dataset.traits.columns]
+    if trait is None and len(names) != 1:
+        note = f"of {len(names)} numeric columns none is named as trait"
+        return (dataset.with_notes(note) if names else dataset), None
+    try:
+        chosen = choose_trait(dataset, trait)
+        return drop_missing(dataset, chosen), chosen
+    except DataError as error:
+        if trait is not None:
+            raise
+        return dataset.with_notes(f"{error}; the split goes without a trait"), None
+
+
 def split_data(*, out: Path, **options: Any) -> WrittenSplit:
     """Write ``split.csv``, ``split_card.json``, ``split_samples.csv`` and the page ``split_card.html`` into `out`.
 
@@ -45,7 +68,7 @@ def split_data(*, out: Path, **options: Any) -> WrittenSplit:
         Folder, made if need be.
     **options
         ``study``, ``data``, ``trait``, ``groups``, ``folds``, ``seed`` ...: as in `search`, which makes the same
-        split from them.
+        split from them. Without a trait the sides are balanced in size only.
 
     Raises
     ------
@@ -55,8 +78,7 @@ def split_data(*, out: Path, **options: Any) -> WrittenSplit:
     from automl_pheno.report.split_page import write_split_page
 
     dataset, trait, config = plan_data(**options)
-    trait = choose_trait(dataset, trait)
-    usable = drop_missing(dataset, trait)
+    usable, trait = balanced_by(dataset, trait)
     made = make_split(usable, trait, config)
     if out.exists() and not out.is_dir():
         msg = f"{out}: must be a folder, is a file"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -109,7 +108,7 @@ def print_audit(audit: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from automl_pheno.splits.audit.words import number
+    from automl_pheno.splits.audit.words import found_words
 
     facts = audit.facts
     stages = [stage for stage in ("test", "validation") if any(check[stage] is not None for check in facts["checks"])]
@@ -119,7 +118,7 @@ def print_audit(audit: Audit) -> None:
         shown.add_column(stage, justify="right")
     shown.add_column("")
     for check in facts["checks"]:
-        cells = [_cell(check[stage], number) for stage in stages]
+        cells = ["" if check[stage] is None else found_words(check[stage]) for stage in stages]
         shown.add_row(check["what"], *cells, check["verdict"])
     sizes = ", ".join(f"{name} {size:,}" for name, size in facts["sizes"].items())
     print(f"sides: {sizes}")
@@ -129,10 +128,3 @@ def print_audit(audit: Audit) -> None:
     for leak in audit.leaks:
         print(f"LEAK: {leak.sentence}")
     print(audit.statement)
-
-
-def _cell(found: dict[str, Any] | None, number: Callable[[float], str]) -> str:
-    if found is None:
-        return ""
-    worst = "" if found["worst"] is None else f" (highest {number(found['worst'])})"
-    return f"{found['count']:,}{worst}"

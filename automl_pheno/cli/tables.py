@@ -80,13 +80,14 @@ def print_outcome(run: Run) -> None:
 
 def print_card(card: dict[str, Any]) -> None:
     """Print a split card: how safe the split is, what is kept together, sizes, and what to do."""
-    print(f"split of {card['samples']:,} samples in {card['groups']:,} groups by {card['trait']}: {card['regime']}")
+    by = f" by {card['trait']}" if card["trait"] is not None else ""
+    print(f"split of {card['samples']:,} samples in {card['groups']:,} groups{by}: {card['regime']}")
     width = max(len(name) for name in card["sizes"])
-    print(f"  {'':{width}} {'samples':>8} {'share':>7} {'mean':>9} {'sd':>9}")
+    print(f"  {'':{width}} {'samples':>8} {'share':>7}" + (f" {'mean':>9} {'sd':>9}" if by else ""))
     for name, size in card["sizes"].items():
-        summary = card["phenotype"][name]
-        share = card["shares"][name]
-        print(f"  {name:{width}} {size:8,} {share:7.1%} {summary['mean']:9.3g} {summary['sd']:9.3g}")
+        summary = card["phenotype"].get(name)
+        numbers = f" {summary['mean']:9.3g} {summary['sd']:9.3g}" if summary else ""
+        print(f"  {name:{width}} {size:8,} {card['shares'][name]:7.1%}{numbers}")
     if card.get("audit"):
         print(f"audit: {card['statement']}")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,20 @@ SHORTEST_CORE = 10
 SMALLEST_CORE = 0.1
 """What is left between flanks has at least so many bases, and this share of the median length."""
 
+RANDOM = 0.7
+"""Where bases are drawn anew in each sequence, no more of them than this share have one at the median position."""
+
+WORD = 12
+"""Length of the words by which a frame is found that lies anywhere."""
+
+SHORTEST_PIECE = 6
+"""Bases of an insert in a frame, at least."""
+
+_SHARED = 0.4  # of the sequences have a word that belongs to a frame; less, and inserts are cut by chance
+_UNEVEN = 0.1  # by which the bases of the frame that a sequence has differ from the usual
+_NEARLY_ALL = 0.9
+_SAMPLE = 2000
+
 LOW_COMPLEXITY = 2.0
 """DUST score (Morgulis et al. 2006) above which a window is of low complexity; random DNA has about 0.5."""
 
@@ -38,15 +52,23 @@ class Flanks:
         Bases; 0 is no flank.
     left_sequence, right_sequence
         Their consensus.
+    within
+        Bases of a frame that lie elsewhere, of the median sequence.
     """
 
     left: int = 0
     right: int = 0
     left_sequence: str = ""
     right_sequence: str = ""
+    within: int = 0
 
     def __bool__(self) -> bool:
-        return self.left + self.right > 0
+        return self.left + self.right + self.within > 0
+
+    def describe(self) -> str:
+        """Return ``20 bp left, 30 bp right, 12 bp within``."""
+        within = ((self.within, "within"),) if self.within else ()
+        return ", ".join(f"{n} bp {where}" for n, where in ((self.left, "left"), (self.right, "right"), *within))
 
 
 def constant_flanks(codes: UInt8Array) -> Flanks:
@@ -77,6 +99,84 @@ def constant_flanks(codes: UInt8Array) -> Flanks:
         left_sequence=decode(left[None, :])[0],
         right_sequence=decode(right[::-1][None, :])[0],
     )
+
+
+def set_frame_aside(codes: UInt8Array) -> tuple[UInt8Array, Flanks]:
+    """Return the sequences without what is constant in them: their flanks, and words that many share wherever they lie.
+
+    A frame is found by its words (12 bp, either strand) where it lies in the middle, at another offset in some, or
+    turned round in some. It is one only where nearly all sequences have as much of it, and what is left is in a few
+    pieces, as inserts are and variants of one sequence are not.
+
+    Parameters
+    ----------
+    codes
+        IUPAC bit codes, padded on the right; shape (n, length).
+
+    Returns
+    -------
+    codes, flanks
+        Padded on the right, shape (n, longest); and what was set aside.
+    """
+    flanks = constant_flanks(codes)
+    cores = trim_flanks(codes, flanks)
+    shared = _shared_words(cores)
+    if shared is None:
+        return cores, flanks
+    present = cores != PADDING
+    framed = _covered(cores, shared)
+    kept = present & ~framed
+    lengths, masked = kept.sum(axis=1), framed.sum(axis=1)
+    runs = np.maximum((np.diff(np.pad(kept, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1).sum(axis=1), 1)
+    usual = float(np.median(masked))
+    alike = (np.abs(masked - usual) <= 2 + _UNEVEN * usual) & (lengths >= SHORTEST_PIECE)
+    if usual < WORD or alike.mean() < _NEARLY_ALL or float(np.median(lengths / runs)) < SHORTEST_PIECE:
+        return cores, flanks
+    order = np.argsort(~kept, axis=1, kind="stable")[:, : int(lengths.max())]
+    inserts = np.take_along_axis(cores, order, axis=1)
+    inserts[np.arange(inserts.shape[1]) >= lengths[:, None]] = PADDING
+    return inserts, replace(flanks, within=int(usual))
+
+
+def _shared_words(codes: UInt8Array) -> IntArray | None:
+    """Return the words that two in five sequences have, sorted; None where there are none."""
+    n = len(codes)
+    if n < FEWEST_ROWS or codes.shape[1] < WORD:
+        return None
+    sample = codes[np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))]
+    words, known = _words(sample)
+    each = [np.unique(row[here]) for row, here in zip(words, known, strict=True)]
+    different, counts = np.unique(np.concatenate(each), return_counts=True)
+    shared: IntArray = different[counts >= max(_SHARED * len(sample), 2)]
+    return shared if len(shared) else None
+
+
+def _words(codes: UInt8Array) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return the word of `WORD` bp at each place, or its reverse complement if that is lower, and where it is known."""
+    base = np.zeros(16, dtype=np.int64)
+    base[[2, 4, 8]] = [1, 2, 3]
+    numbers, plain = base[codes], np.isin(codes, (1, 2, 4, 8))
+    width = codes.shape[1] - WORD + 1
+    forward, backward = (np.zeros((len(codes), width), dtype=np.int64) for _ in range(2))
+    known = np.ones((len(codes), width), dtype=bool)
+    for offset in range(WORD):
+        here = numbers[:, offset : offset + width]
+        forward = forward * 4 + here
+        backward += (3 - here) << (2 * offset)
+        known &= plain[:, offset : offset + width]
+    return np.minimum(forward, backward), known
+
+
+def _covered(codes: UInt8Array, shared: IntArray) -> npt.NDArray[np.bool_]:
+    """Return which bases lie in one of the shared words, shape (n, length)."""
+    covered = np.zeros(codes.shape, dtype=bool)
+    for start in range(0, len(codes), _BLOCK):
+        words, known = _words(codes[start : start + _BLOCK])
+        place = np.minimum(np.searchsorted(shared, words), len(shared) - 1)
+        found = known & (shared[place] == words)
+        for offset in range(WORD):
+            covered[start : start + _BLOCK, offset : offset + found.shape[1]] |= found
+    return covered
 
 
 def _consensus(codes: UInt8Array, places: IntArray) -> UInt8Array:

@@ -1,7 +1,8 @@
 """Intervals of a genome: BED, or a table with chromosome, start and end, and the FASTA they lie in.
 
 Starts count from 0 and ends are exclusive, as in BED (UCSC, https://genome.ucsc.edu/FAQ/FAQformat.html#format1), in
-tables with a header, too. The sequence of an interval on strand ``-`` is the reverse complement.
+tables with a header, too, unless their column ``width`` is end - start + 1, as of GRanges, which count from 1. The
+sequence of an interval on strand ``-`` is the reverse complement. What columns are called stands in ``places.py``.
 """
 
 from __future__ import annotations
@@ -22,18 +23,17 @@ import pandas as pd
 from automl_pheno.data.cells import Table, check_ids, checked_records, find_id_column, parse_number
 from automl_pheno.data.dataset import Inputs, StrArray
 from automl_pheno.data.encode import encode_sequences, reverse_complement
+from automl_pheno.data.places import place_column, shown_names, width_column
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import BLANKS, Preview, Source
 from automl_pheno.data.table import SEQUENCE_NAMES, sequence_like
 from automl_pheno.errors import DataError, known_names
 
-CHROMOSOME_NAMES = ("chrom", "#chrom", "chromosome", "#chromosome", "chr", "#chr", "seqname", "contig")
-START_NAMES = ("start", "chromstart", "begin")
-END_NAMES = ("end", "chromend", "stop")
-_STRAND = "strand"
+_PARTS = ("chromosome", "start", "end")
 _STRANDS = {"+": "+", "-": "-", ".": "", "": ""}
 _BED = ("chromosome", "start", "end", "name", "score", "strand")
 _FEWEST = 3
+_FROM_ONE = ("seqnames", "seqname", "seqid", "chromosome_name", "seq_region_name")  # of R, GFF and Ensembl
 _NARROW_PEAK = (*_BED, "signal_value", "p_value", "q_value", "peak")
 _BED_GRAPH = 4
 _HEADERS = ("#", "track", "browser")
@@ -49,7 +49,7 @@ class IntervalReader:
         names = {name.lower() for name in preview.header}
         if Source.is_binary(preview.head) or names & set(SEQUENCE_NAMES) or sequence_like(preview, missing):
             return False
-        if all(names & set(group) for group in (CHROMOSOME_NAMES, START_NAMES, END_NAMES)):
+        if all(place_column(preview.header, part) for part in _PARTS):
             return True
         suffixes = [suffix.lower() for suffix in preview.path.suffixes]
         if ".bed" in suffixes[-2:] or preview.first_line.startswith(_HEADERS[1:]):
@@ -119,19 +119,20 @@ def _bed_like(row: Sequence[str]) -> bool:
 
 def _read_intervals(source: Source, options: ReadOptions) -> _Intervals:
     header, rows = _rows(source)
-    lower = {name.lower(): name for name in reversed(header)}
-    chromosome, start, end = (
-        _column(lower, group, header, source) for group in (CHROMOSOME_NAMES, START_NAMES, END_NAMES)
-    )
+    chromosome, start, end = (_column(part, header, source) for part in _PARTS)
+    strand_column = place_column(header, "strand")
     lines = [line for line, _ in rows]
     cells = {name: [row[place].strip() for _, row in rows] for place, name in enumerate(header)}
-    strands = _strands(cells.pop(lower[_STRAND]), lines, source) if _STRAND in lower else [""] * len(lines)
+    strands = [""] * len(lines) if strand_column is None else _strands(cells.pop(strand_column), lines, source)
     chromosomes = cells.pop(chromosome)
     starts = [_whole(text, line, source, "start") for text, line in zip(cells.pop(start), lines, strict=True)]
     ends = [_whole(text, line, source, "end") for text, line in zip(cells.pop(end), lines, strict=True)]
+    from_one, notes = _convention(source, header, cells, starts, ends)
+    starts = [first - from_one for first in starts]
     for line, first, last in zip(lines, starts, ends, strict=True):
-        if first >= last:
-            msg = f"{source.at(line)}: an interval must have start < end, got {first} and {last}"
+        if first >= last or first < 0:
+            rule = "1 <= start <= end where the table counts from 1" if from_one else "start < end"
+            msg = f"{source.at(line)}: an interval must have {rule}, got {first + from_one} and {last}"
             raise DataError(msg)
     places = [
         f"{name}:{first}-{last}" + (f"({strand})" if strand else "")
@@ -139,13 +140,12 @@ def _read_intervals(source: Source, options: ReadOptions) -> _Intervals:
     ]
     asked = options.id_column if options.id_column in cells or not options.has_trait_table else None
     column = find_id_column(tuple(cells), asked, source.path)
-    notes: tuple[str, ...] = ()
     named = column is not None and (asked is not None or _serves(cells[column]))
     ids = check_ids(cells[column] if named and column is not None else places, lines, source.path, column or "interval")
     if named and column is not None:
         del cells[column]
     else:
-        notes = ("intervals are called chromosome:start-end(strand)",)
+        notes = (*notes, "intervals are called chromosome:start-end(strand)")
         if column is not None and set(cells[column]) <= {".", ""}:
             del cells[column]
     cells = {name: values for name, values in cells.items() if len(set(values)) > 1 or name not in ("score", "name")}
@@ -174,7 +174,7 @@ def _rows(source: Source) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]
         delimiter = next((mark for mark in ("\t", ",", ";") if mark in text), BLANKS)
         first = text.split(None if delimiter == BLANKS else delimiter)
         titled = {name.strip(' "').lower() for name in first}
-        if text and (titled & set(CHROMOSOME_NAMES) or not text.startswith(_HEADERS)):
+        if text and (place_column(titled, "chromosome") or not text.startswith(_HEADERS)):
             break
         skipped += 1
     if len(first) < _FEWEST:
@@ -183,7 +183,7 @@ def _rows(source: Source) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]
         )
         raise DataError(msg)
     names: tuple[str, ...] | None = None
-    if not titled & set(CHROMOSOME_NAMES):
+    if place_column(titled, "chromosome") is None or _bed_like(first):
         known = _NARROW_PEAK if ".narrowpeak" in source.path.name.lower() else _BED
         names = (*known[: len(first)], *(f"column{number}" for number in range(len(known) + 1, len(first) + 1)))
         if len(first) == _BED_GRAPH and _is_number(first[-1]):
@@ -208,12 +208,33 @@ class _After(Source):
             yield "\n" if number < self.skipped else line
 
 
-def _column(lower: dict[str, str], group: Sequence[str], header: Sequence[str], source: Source) -> str:
-    found = next((lower[name] for name in group if name in lower), None)
+def _column(part: str, header: Sequence[str], source: Source) -> str:
+    found = place_column(header, part)
     if found is None:
-        msg = f"{source.path}: intervals need a column {group[0]!r} (columns: {', '.join(header[:_KNOWN])})"
+        names = shown_names(part)
+        msg = f"{source.path}: intervals need a column {part!r} ({names}); columns: {', '.join(header[:_KNOWN])}"
         raise DataError(msg)
     return found
+
+
+def _convention(
+    source: Source, header: Sequence[str], cells: dict[str, list[str]], starts: list[int], ends: list[int]
+) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a table counts from 1, with what was decided; the widths that prove it are no trait."""
+    width = width_column(header)
+    if width is not None and all(map(str.isdecimal, cells[width])):
+        widths = [int(cell) for cell in cells[width]]
+        for from_one in (True, False):
+            if widths == [last - first + from_one for first, last in zip(starts, ends, strict=True)]:
+                del cells[width]
+                what = "from 1 and the end is included" if from_one else "from 0 and the end is not included"
+                return from_one, (f"{source.path.name}: starts count {what}, as column {width!r} proves",)
+    if place_column(header, "chromosome") in _FROM_ONE:
+        return False, (
+            f"{source.path.name}: starts are taken to count from 0 and ends not to be included, as in BED; a column "
+            "width (end - start + 1) says that they count from 1",
+        )
+    return False, ()
 
 
 def _whole(text: str, line: int, source: Source, what: str) -> int:

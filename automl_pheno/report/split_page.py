@@ -115,7 +115,7 @@ def _page(files: SplitFiles, pictures: Mapping[str, Markup]) -> str:
     card = files.card
     likeness = [pictures[name] for name in ("phenotype", "components") if name in pictures]
     return html.page(
-        f"Split of {card['samples']:,} samples by {card['trait']}",
+        f"Split of {card['samples']:,} samples" + (f" by {card['trait']}" if card["trait"] is not None else ""),
         sections.answer(card),
         html.section("Sides", sections.sizes(card), sections.cut_and_purged(card)),
         html.section("What is certain", sections.guarantees(card)),

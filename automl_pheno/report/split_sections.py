@@ -12,8 +12,10 @@ import pandas as pd
 from automl_pheno.metrics import METRICS
 from automl_pheno.report import html
 from automl_pheno.report.html import Markup, Tone
+from automl_pheno.splits.audit.words import compared_with, number
 
 _STAGES = ("test", "validation")
+_LIBRARIES = {"mutants": "A library of mutants of one sequence", "dense": "A dense library"}
 _FLAGS: dict[str, tuple[Tone, str]] = {
     "ok": ("good", "alike"),
     "watch": ("watch", "watch"),
@@ -35,7 +37,7 @@ def answer(card: Mapping[str, Any]) -> Markup:
         return html.answer("watch", "Safe only as far as checked: there was no audit", lines)
     if library := audit.get("library"):
         declared = library.get("extrapolation")
-        title = "A library of mutants of one sequence: no split of it is free of similarity"
+        title = f"{_LIBRARIES.get(library.get('kind'), _LIBRARIES['mutants'])}: no split of it is free of similarity"
         return html.answer("watch", f"{title}, but the declared extrapolation holds" if declared else title, lines)
     similarity = [check for check in audit.get("checks", ()) if check["kind"] in ("identity", "relatedness")]
     if not any(check["judged"] for check in similarity):
@@ -76,8 +78,9 @@ def sizes(card: Mapping[str, Any]) -> Markup:
         cells = [_short(y[key]) if key in y else "" for key in ("mean", "sd", "min", "max")]
         share = (card.get("shares") or {}).get(name)
         rows.append([name, f"{n:,}", "" if share is None else f"{share:.1%}", *cells])
-    trait = card["trait"]
-    header = ["side", "samples", "share", f"{trait}: mean", "sd", "min", "max"]
+    if card["trait"] is None:
+        return html.table(["side", "samples", "share"], [row[:3] for row in rows], numeric=(1, 2))
+    header = ["side", "samples", "share", f"{card['trait']}: mean", "sd", "min", "max"]
     return html.table(header, rows, numeric=range(1, 7))
 
 
@@ -120,15 +123,28 @@ def _purged(counts: Any) -> Iterator[str]:
     test = counts["test"]
     folds = counts.get("folds") or ([counts["validation"]] if "validation" in counts else [])
     lost = [fold["purged"] for fold in folds]
-    if not test["purged"] and not any(lost):
+    missed = counts.get("after_audit", 0)
+    if not test["purged"] and not any(lost) and not missed:
         yield "Purged: nothing had to be; no training sample touches another side."
     if test["purged"]:
         pairs = f"{test['pairs']:,} pairs"
-        yield f"Purged: {test['purged']:,} samples that touch the test set are not trained on ({pairs})."
+        yield f"Purged: {_purged_samples(test['purged'], 'the test set')} ({pairs})."
     if any(lost):
         where = "" if len(lost) == 1 else ", counted fold by fold"
-        number = f"{lost[0]:,}" if min(lost) == max(lost) else f"{min(lost):,} to {max(lost):,}"
-        yield f"Purged: {number} samples that touch those validated on are not trained on{where}."
+        from_least = "" if min(lost) == max(lost) else f"{min(lost):,} to "
+        yield f"Purged: {from_least}{_purged_samples(max(lost), 'those validated on')}{where}."
+    if missed:
+        yield f"Purged: {_purged_samples(missed, 'another side')}, as the audit found."
+    if "samples" in counts and counts["samples"] and len(lost) <= 1:
+        yield f"Purged in all: {_samples(counts['samples'])}, which are neither trained on nor scored."
+
+
+def _samples(n: int) -> str:
+    return f"{n:,} sample{'' if n == 1 else 's'}"
+
+
+def _purged_samples(n: int, side: str) -> str:
+    return f"{_samples(n)} that {'touches' if n == 1 else 'touch'} {side} {'is' if n == 1 else 'are'} not trained on"
 
 
 def guarantees(card: Mapping[str, Any]) -> Markup:
@@ -148,20 +164,42 @@ def audit(card: Mapping[str, Any]) -> Iterator[Markup]:
         yield html.tag("p", "No audit was made of this split.")
         return
     rows = [_check(check, stages) for check in checks]
-    yield html.table(["across sides", "", *(f"{stage} and training" for stage in stages)], rows)
+    against = {"test": "test and all that is developed on", "validation": "validation and training"}
+    yield html.table(["across sides", "", *(against[stage] for stage in stages)], rows)
     if certificate := found.get("certificate"):
         yield html.tag(
             "p",
             f"Certificate: {certificate['compared']:,} of {certificate['of']:,} {certificate['stage']} sequences were "
-            f"aligned with all {certificate['trained']:,} trained on, without any filter; {certificate['leaking']:,} "
-            f"have a near copy there, so with {certificate['confidence']:.0%} confidence at most "
-            f"{certificate['bound']:.2%} of the {certificate['stage']} sequences do.",
+            f"aligned with {compared_with(certificate)}, without any filter; {certificate['leaking']:,} "
+            f"have a near copy there{_bound(certificate)}.",
         )
-    ratio = (found.get("similarity") or {}).get("leak_ratio")
-    if ratio is not None:
-        yield html.tag(
-            "p", f"Leak ratio as DataSAIL defines it: {ratio:.3g} of all similarity between samples lies across sides."
-        )
+    if sentence := leak_ratio(found.get("similarity") or {}):
+        yield html.tag("p", sentence)
+
+
+def _bound(certificate: Mapping[str, Any]) -> str:
+    """Return what a sample says of all; nothing where all were compared."""
+    if certificate["compared"] == certificate["of"]:
+        return ""
+    return (
+        f", so with {certificate['confidence']:.0%} confidence at most {certificate['bound']:.2%} of the "
+        f"{certificate['stage']} sequences do"
+    )
+
+
+def leak_ratio(similarity: Mapping[str, Any]) -> str:
+    """Return how much likeness below the threshold lies across sides, beside what chance gives; "" where unknown."""
+    ratio, chance = similarity.get("leak_ratio"), similarity.get("leak_ratio_by_chance")
+    if ratio is None or not ratio:
+        return ""
+    least = f" of {similarity['leak_ratio_from']:g} and more" if "leak_ratio_from" in similarity else ""
+    text = (
+        f"Samples are alike below the threshold, too: of the {similarity['measure']}{least}, summed over pairs of "
+        f"which one sample at least is scored, {ratio:.1%} lies across sides (the leak ratio of DataSAIL)"
+    )
+    if chance is None:
+        return f"{text}."
+    return f"{text}; sides of these sizes, drawn at random, would have {chance:.1%}."
 
 
 def _check(check: Mapping[str, Any], stages: Sequence[str]) -> list[object]:
@@ -179,8 +217,10 @@ def _crossing(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
     words = []
+    if found["count"] and "rows" in found:
+        words.append(f"{found['rows']:,} of {found['of']:,} rows")
     if found.get("worst") is not None:
-        words.append(f"highest {found['worst']:.3g}")
+        words.append(f"highest {number(found['worst'])}")
     if found.get("pair"):
         words.append(" and ".join(map(str, found["pair"])))
     return f"{found['count']:,}" + (f" ({': '.join(words)})" if words else "")

@@ -16,10 +16,11 @@ _COMPOSITION = ("GC content", "ambiguous bases", "length (bp)")
 
 def advice(
     differences: Sequence[dict[str, Any]],
-    y: FloatArray,
+    y: FloatArray | None,
     *,
     kind: InputKind,
     missingness: Missingness | None = None,
+    by_design: str = "",
 ) -> list[str]:
     """Return what to do about the differences that are flagged ``warn``, and about a skewed trait; may be empty.
 
@@ -28,13 +29,22 @@ def advice(
     differences
         Of ``distribution_differences``.
     y
-        Trait, finite, shape (n,).
+        Trait, finite, shape (n,); None where there is none.
+    kind, missingness
+        Of the inputs.
+    by_design
+        Why the sides are meant to differ, as it was asked for; "" where they are not.
     """
     worst: dict[str, list[dict[str, Any]]] = {}
     for row in differences:
         if row["flag"] == "warn":
             worst.setdefault(row["name"], []).append(row)
     told = []
+    if by_design and (meant := [row for name, rows in worst.items() if name != "missing calls" for row in rows]):
+        told.append(
+            f"{_said(meant)}. That is what was asked for ({by_design}): the score is one of predicting unlike samples."
+        )
+        worst = {name: rows for name, rows in worst.items() if name == "missing calls"}
     if rows := worst.get("phenotype"):
         told.append(
             f"{_said(rows)}. The score then speaks of other phenotypes than the model was trained on. Try another "
@@ -71,7 +81,7 @@ def advice(
             "can score by them without any genetics. Group by family or batch, drop variants with many missing calls "
             "(curation: min_call_rate), and compare with the detector missingness."
         )
-    skew = _skewness(y)
+    skew = 0.0 if y is None else _skewness(y)
     if abs(skew) > _SKEWED:
         told.append(
             f"The trait is skewed (skewness {skew:.1f}): a few extreme samples decide the score. Consider ranks "

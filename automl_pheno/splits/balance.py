@@ -57,21 +57,26 @@ class Distribution:
         return {"differences": self.differences, "missingness": shown}
 
 
-def describe_split(dataset: Dataset, trait: str, split: Split, rng: np.random.Generator) -> Distribution:
-    """Return the features of all samples, how they differ between the sides of `split`, and what to do."""
-    y = dataset.y(trait)
+def describe_split(
+    dataset: Dataset, trait: str | None, split: Split, rng: np.random.Generator, by_design: str = ""
+) -> Distribution:
+    """Return the features of all samples, how they differ between the sides of `split`, and what to do.
+
+    Where the sides differ `by_design`, as in ``regime: cross-population``, nothing is to be done about that.
+    """
+    y = None if trait is None else dataset.y(trait)
     samples = describe_samples(dataset, rng)
     differences = distribution_differences(samples, y, split, dataset.inputs)
     missingness = None
-    if dataset.kind == "genotype":
+    if dataset.kind == "genotype" and y is not None:
         used = np.flatnonzero(split.set != "purged")
         missingness = missingness_check(dataset.inputs.take(used), y[used], split.group[used], rng)
-    told = advice(differences, y, kind=dataset.kind, missingness=missingness)
+    told = advice(differences, y, kind=dataset.kind, missingness=missingness, by_design=by_design)
     return Distribution(samples=samples, differences=differences, missingness=missingness, advice=told)
 
 
 def distribution_differences(
-    samples: pd.DataFrame, y: FloatArray, split: Split, inputs: Inputs | None = None
+    samples: pd.DataFrame, y: FloatArray | None, split: Split, inputs: Inputs | None = None
 ) -> list[dict[str, Any]]:
     """Return one row a feature and a pair of sides; of K folds only the one that differs most from the others.
 
@@ -82,7 +87,7 @@ def distribution_differences(
     samples
         Of ``describe_samples``, in the order of the split.
     y
-        Trait, finite, shape (n,).
+        Trait, finite, shape (n,); None where there is none.
     split
         Purged samples are on no side.
     inputs
@@ -98,7 +103,8 @@ def distribution_differences(
         (Hudson, ratio of averages), flagged by 0.01 and 0.05, ``max_difference`` and the ``variant`` that has it.
         Features that do not vary are left out.
     """
-    values = {"y": y, **{name: samples[name].to_numpy(dtype=np.float64) for name in samples if name in FEATURES}}
+    features = {name: samples[name].to_numpy(dtype=np.float64) for name in samples if name in FEATURES and name != "y"}
+    values = features if y is None else {"y": y, **features}
     alleles = _count_alleles(inputs, split) if inputs is not None and inputs.kind == "genotype" else None
     rows = []
     for comparison in _comparisons(split):

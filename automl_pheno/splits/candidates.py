@@ -30,6 +30,10 @@ _NEARLY = 0.9
 _RARE = 0.01  # share of the sequences that the stated certainty may leave out; they are counted
 
 
+class AllAlikeError(SplitError):
+    """Nearly all sequences are alike, so similarity makes no groups."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarityRules:
     """What counts as similar.
@@ -108,9 +112,10 @@ def plan_search(bases: Bases, rules: SimilarityRules) -> Search:
     if expected > MOST_CANDIDATES:
         msg = (
             f"groups: similarity: about {expected:,.0f} pairs of {n:,} different sequences share {fewest} or more of "
-            f"their {index.k}-mers: they are alike as mutants of one sequence are, and there are no groups to keep"
+            f"their {index.k}-mers: they are alike as mutants of one sequence are, and there are no groups to keep; "
+            "--extrapolation asks what a library can be asked, and without --group-by one is recognised"
         )
-        raise SplitError(msg)
+        raise AllAlikeError(msg)
     return Search(index=index, join=join, fewest=fewest, needed=np.clip(spare, 1, fewest).astype(np.int64))
 
 

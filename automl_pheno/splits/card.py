@@ -26,7 +26,7 @@ _COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 
 def make_card(
     dataset: Dataset,
-    trait: str,
+    trait: str | None,
     split: Split,
     groups: Groups,
     config: SplitConfig,
@@ -43,7 +43,7 @@ def make_card(
     Parameters
     ----------
     dataset, trait, split
-        What was split, by which trait it is balanced, and how it came out.
+        What was split, by which trait it is balanced (None: by none), and how it came out.
     groups, config
         What was kept together, and what was asked.
     notes
@@ -58,7 +58,7 @@ def make_card(
     SplitError
         An id, a group or an input is shared and no audit says so, so the split is wrong.
     """
-    y = dataset.y(trait)
+    y = None if trait is None else dataset.y(trait)
     n_repeats = len(split.again) + 1
     counts = [count_shared(dataset, one, part_names(one)) for one in split.repeats()]
     shared = {what: max(one[what] for one in counts) for what in counts[0]}
@@ -84,8 +84,8 @@ def make_card(
         "largest_group": {"samples": int(sizes.max()), "share": _rounded(sizes.max() / len(dataset))},
         "sizes": {name: len(rows) for name, rows in members.items()},
         "shares": {name: _rounded(len(rows) / len(dataset)) for name, rows in members.items()},
-        "phenotype": {name: _summary(y[rows]) for name, rows in members.items()},
-        "balance": _balance(y, split, members),
+        "phenotype": {} if y is None else {name: _summary(y[rows]) for name, rows in members.items()},
+        "balance": [] if y is None else _balance(y, split, members),
         "shared": shared,
         "cut": None,
         "purged": None,

@@ -32,9 +32,10 @@ class SplitConfig(BaseModel):
     )
     extrapolation: Literal["auto", "unseen", "mutations", "position", "none"] = Field(
         default="auto",
-        description="Of libraries of mutants of one sequence: test on mutations never seen in training (unseen), on "
-        "more mutations (mutations), or on mutated positions never seen (position). auto: unseen where the library "
-        "is recognised; none: an ordinary split.",
+        description="Of libraries of mutants of one sequence, and dense ones (all 9-mers, a few sites with a few "
+        "choices each): test on mutations never seen in training (unseen), on more mutations (mutations), or on "
+        "mutated positions never seen (position). auto: the first of these that a library of mutants allows, and an "
+        "ordinary split of a dense one; none: an ordinary split.",
     )
     largest_group: float = Field(
         default=0.2,
@@ -106,6 +107,12 @@ class SplitConfig(BaseModel):
             raise ValueError(msg)
         if self.populations is not None and self.regime is None:
             msg = "populations goes with a regime"
+            raise ValueError(msg)
+        own = next(
+            (one for one in ("set_column", "fold_column", "test_column") if getattr(self, one) is not None), None
+        )
+        if own is not None and self.extrapolation not in ("auto", "none"):
+            msg = f"{own} already says what is tested; it does not go with extrapolation {self.extrapolation!r}"
             raise ValueError(msg)
         if self.set_column is not None and (self.fold_column is not None or self.test_column is not None):
             msg = "set_column already says what is tested; it does not go with fold_column or test_column"

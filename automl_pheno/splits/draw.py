@@ -11,16 +11,18 @@ import numpy as np
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.rng import generator
+from automl_pheno.splits.candidates import AllAlikeError
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.cut import cut_groups
 from automl_pheno.splits.groups import Groups, make_groups, union
-from automl_pheno.splits.library import Library, extrapolate, find_library
+from automl_pheno.splits.library import Extrapolating, extrapolate
 from automl_pheno.splits.method import HOLDOUT, decide_method
 from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.parts import cut_parts, wanted_parts
 from automl_pheno.splits.populations import regime_groups
 from automl_pheno.splits.purge import Purged, purge
+from automl_pheno.splits.recognise import MOST_VARIABLE, Library, find_dense, find_library
 from automl_pheno.splits.split import Split, join_repeats
 
 
@@ -53,32 +55,34 @@ class Drawn:
     extrapolation: Literal["unseen", "mutations", "position", "none"] = "none"
 
 
-def draw_split(dataset: Dataset, trait: str, config: SplitConfig) -> Drawn:
+def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Drawn:
     """Return the split without audit and card; see `make_split`.
 
     Where the method is to be decided and K folds cannot be drawn (too few groups, too much to purge), one validation
     set is, with a note.
     """
+    y = None if trait is None else dataset.y(trait)
     own = next((f for f in ("set_column", "fold_column", "test_column") if getattr(config, f) is not None), None)
-    library = _library(dataset, config) if own is None else None
+    library = _library(dataset, config, y) if own is None else None
     decided, why = decide_method(
         config,
         len(dataset),
-        extrapolates=library is not None and config.extrapolation != "none",
+        extrapolates=bool(_extrapolating(library, config)),
         own_validation=own == "set_column" and "validation" in own_sets(dataset, config),
     )
     try:
-        drawn = _draw(dataset, trait, decided, own, library)
+        drawn = _draw(dataset, y, decided, own, library)
     except SplitError as error:
         if config.method != "auto" or decided.method == "holdout":
             raise
-        drawn = _draw(dataset, trait, config.model_copy(update=HOLDOUT), own, library)
+        drawn = _draw(dataset, y, config.model_copy(update=HOLDOUT), own, library)
         why = (f"one validation set, though there are few samples, since folds cannot be drawn: {error}",)
     return replace(drawn, notes=(*why, *drawn.notes))
 
 
-def _draw(dataset: Dataset, trait: str, config: SplitConfig, own: str | None, library: Library | None) -> Drawn:
-    y = dataset.y(trait)
+def _draw(
+    dataset: Dataset, y: FloatArray | None, config: SplitConfig, own: str | None, library: Library | None
+) -> Drawn:
     sets = np.full(len(dataset), "", dtype="<U10")
     fold = np.full(len(dataset), -1, dtype=np.int64)
     facts: dict[str, Any] = {}
@@ -88,8 +92,9 @@ def _draw(dataset: Dataset, trait: str, config: SplitConfig, own: str | None, li
     if library is not None:
         notes.append(library.describe())
         facts["library"] = library.facts()
-    if library is not None and config.extrapolation != "none":
-        sets[:], facts["extrapolation"] = _extrapolate(dataset, library, y, config, notes)
+    kind = _extrapolating(library, config)
+    if library is not None and kind:
+        sets[:], facts["extrapolation"] = _extrapolate(dataset, library, kind, y, config, notes)
     elif own == "set_column":
         sets[:] = own_sets(dataset, config)
     elif config.test_column is not None:
@@ -98,32 +103,69 @@ def _draw(dataset: Dataset, trait: str, config: SplitConfig, own: str | None, li
         rng = generator(config.seed, "split", "populations")
         asked, strata, more = regime_groups(dataset, config.regime, config.populations, rng)
         notes += more
-    groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and library is None)
     if config.fold_column is not None:
         fold[:] = own_folds(dataset, config, sets == "test")
         sets[fold >= 0] = "train"
     task = _Task(dataset=dataset, y=y, config=config, sets=sets.astype("<U10"), fold=fold, strata=strata)
-    if own is not None:
-        check_whole(dataset, groups.labels, task.sides, f"{own} {getattr(config, own)!r}")
-    drawn = _climb(task, groups, notes, facts)
-    return replace(drawn, extrapolation=_extrapolated(config) if "extrapolation" in facts else "none")
+    try:
+        groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and library is None)
+        if own is not None:
+            check_whole(dataset, groups.labels, task.sides, f"{own} {getattr(config, own)!r}")
+        drawn = _climb(task, groups, notes, facts)
+    except AllAlikeError as error:
+        # where nothing was asked, a library that similarity cannot cut is said to be one
+        dense = None if asked or own is not None else find_dense(dataset.inputs, y, most_variable=None)
+        if dense is None:
+            raise
+        notes += [
+            f"similarity keeps nothing apart: {str(error).removeprefix('groups: similarity: ')}",
+            dense.describe(),
+        ]
+        facts["library"] = dense.facts()
+        drawn = _climb(task, make_groups(dataset, (), automatic=False), notes, facts)
+    return replace(drawn, extrapolation=facts["extrapolation"]["extrapolation"] if "extrapolation" in facts else "none")
 
 
-def _extrapolated(config: SplitConfig) -> Literal["unseen", "mutations", "position", "none"]:
-    return "unseen" if config.extrapolation == "auto" else config.extrapolation
+def _extrapolating(library: Library | None, config: SplitConfig) -> tuple[Extrapolating, ...]:
+    """Return by what a library is split, in the order in which it is tried; nothing for an ordinary split."""
+    if library is None or config.extrapolation == "none":
+        return ()
+    nothing = config.method == "kfold" and config.test == 0.0
+    if nothing and config.extrapolation != "auto":
+        msg = f"extrapolation: with folds the test set alone extrapolates ({config.extrapolation}), and test is 0"
+        raise SplitError(msg)
+    if nothing:
+        return ()
+    if config.extrapolation != "auto":
+        return (config.extrapolation,)
+    return ("unseen", "mutations", "position") if library.kind == "mutants" else ()
 
 
 def _extrapolate(
-    dataset: Dataset, library: Library, y: FloatArray, config: SplitConfig, notes: list[str]
+    dataset: Dataset,
+    library: Library,
+    kinds: tuple[Extrapolating, ...],
+    y: FloatArray | None,
+    config: SplitConfig,
+    notes: list[str],
 ) -> tuple[StrArray, Mapping[str, Any]]:
-    """Return the sets of a library's samples, and facts; with folds the development samples are still to be cut."""
-    kind = _extrapolated(config)
-    if kind == "none":
-        msg = "extrapolation: none asks for an ordinary split"
-        raise SplitError(msg)
+    """Return the sets of a library's samples, and facts; with folds the development samples are still to be cut.
+
+    Of several kinds the first that the library allows is taken; where it allows none, no sample has a set yet.
+    """
     folds = config.method == "kfold"
-    rng = generator(config.seed, "split", "extrapolate")
-    found = extrapolate(dataset, library, kind, y, config.test, 0.0 if folds else config.validation, rng)
+    for number, kind in enumerate(kinds):
+        rng = generator(config.seed, "split", "extrapolate")
+        try:
+            found = extrapolate(dataset, library, kind, y, config.test, 0.0 if folds else config.validation, rng)
+            break
+        except SplitError as error:
+            if len(kinds) == 1:
+                raise
+            then = f"{kinds[number + 1]} is tried" if number + 1 < len(kinds) else "the split is an ordinary one"
+            notes.append(f"{error}; {then}")
+    else:
+        return np.full(len(dataset), "", dtype=np.str_), {"extrapolation": "none"}
     notes += found.notes
     if folds:
         notes.append("the folds are drawn at random among the development samples; only the test set extrapolates")
@@ -135,7 +177,7 @@ class _Task:
     """What is to be cut: `sets` is "" and `fold` -1 where nothing is decided yet."""
 
     dataset: Dataset
-    y: FloatArray
+    y: FloatArray | None
     config: SplitConfig
     sets: StrArray
     fold: IntArray
@@ -158,7 +200,8 @@ def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any])
             break
         higher = [pairs.ladder[0] if pairs.ladder else None for pairs in kept.pairs]
         if all(step is None for step in higher):
-            raise SplitError(_too_much(purged, kept, most))
+            alike = all(pairs.measure == "identity" for pairs in kept.pairs)
+            raise (AllAlikeError if alike else SplitError)(_too_much(purged, kept, most))
         pairs = tuple(one if step is None else one.at_least(step) for one, step in zip(kept.pairs, higher, strict=True))
         notes.append(
             "; ".join(
@@ -175,7 +218,7 @@ def _climb(task: _Task, groups: Groups, notes: list[str], facts: dict[str, Any])
         purged={**purged.counts, "share_of_training": round(purged.share, 6)},
         facts={**facts, "cut": cut_facts},
         config=task.config.model_copy(update={"repeats": len(split.again) + 1}),
-        notes=(*notes, *cut_notes, *part_notes, *_purge_notes(purged, len(task.y))),
+        notes=(*notes, *cut_notes, *part_notes),
     )
 
 
@@ -204,19 +247,6 @@ def _too_much(purged: Purged, groups: Groups, most: float) -> str:
         f"(most_purged: {most:.0%}); state a higher threshold, hold out whole groups (column:NAME, family, clusters), "
         "or raise most_purged"
     )
-
-
-def _purge_notes(purged: Purged, n: int) -> list[str]:
-    notes = []
-    rows = int((purged.split.set == "purged").sum())
-    if rows:
-        notes.append(f"{rows:,} of {n:,} samples are purged: they are too much like a sample of another side")
-    if purged.split.purged_from is not None:
-        lost = purged.split.purged_from.sum(axis=0)
-        notes.append(
-            f"of the training samples of a fold {lost.min():,} to {lost.max():,} are purged (mean {lost.mean():.0f})"
-        )
-    return notes
 
 
 def _cut_giants(task: _Task, groups: Groups) -> tuple[Groups, list[str], dict[str, Any]]:
@@ -258,14 +288,15 @@ def _assign(task: _Task, groups: Groups) -> tuple[Split, list[str]]:
     """Give the samples without a side to the parts that are asked for, folds as often as is asked for."""
     sets, fold = task.sets.copy(), task.fold.copy()
     notes: list[str] = []
+    y = np.zeros(len(sets)) if task.y is None else task.y  # without a trait only sizes are balanced
     if task.config.fold_column is None:
-        notes = cut_parts(groups, task.y, task.config, sets, fold, task.strata)
+        notes = cut_parts(groups, y, task.config, sets, fold, task.strata)
     split = Split(ids=task.dataset.ids, group=groups.labels, set=sets.astype(np.str_), fold=fold)
     wanted = task.config.repeats or 1
     found = {_partition(fold): split}
     for repeat in range(1, wanted if split.is_cross_validation else 1):
         again = np.full(len(fold), -1, dtype=np.int64)
-        cut_parts(groups, task.y, task.config, np.where(sets == "train", "", sets), again, task.strata, repeat)
+        cut_parts(groups, y, task.config, np.where(sets == "train", "", sets), again, task.strata, repeat)
         found.setdefault(_partition(again), replace(split, fold=again))
     if 1 < wanted != len(found):
         notes.append(f"repeats: {len(found)} of {wanted}, since the groups go into the folds in no other way")
@@ -280,15 +311,18 @@ def _partition(fold: IntArray) -> bytes:
     return first[inverse].tobytes()
 
 
-def _library(dataset: Dataset, config: SplitConfig) -> Library | None:
-    """Return what the sequences are mutants of, where that decides the split."""
+def _library(dataset: Dataset, config: SplitConfig, y: FloatArray | None) -> Library | None:
+    """Return the library that the sequences are, where that decides the split."""
     if config.extrapolation in ("auto", "none") and (config.groups or config.regime):
         return None
     library = find_library(dataset.inputs) if dataset.kind == "sequence" else None
+    if library is None and dataset.kind == "sequence":
+        library = find_dense(dataset.inputs, y)
     if library is None and config.extrapolation not in ("auto", "none"):
         msg = (
             f"extrapolation: {config.extrapolation!r} is for libraries of mutants of one sequence (all of one length, "
-            f"close to their consensus); {dataset.name} is none"
+            f"close to their consensus) and dense libraries (of one length, unlike at {MOST_VARIABLE} positions at "
+            f"most, each with near neighbours); {dataset.name} is none"
         )
         raise SplitError(msg)
     return library

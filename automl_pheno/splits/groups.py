@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data import Dataset, IntArray, reverse_complement
+from automl_pheno.data.places import PLACE_NAMES, place_column, plain_chromosomes
 from automl_pheno.errors import SplitError, known_names
 from automl_pheno.registry import Registry
 from automl_pheno.splits.pairs import Pairs
@@ -52,7 +53,6 @@ GROUPINGS: Registry[Grouping] = Registry("grouping")
 AUTOMATIC_COLUMNS = ("group", "group_id", "family", "family_id")
 """Columns, in lower case, that are grouped by when no grouping is asked for."""
 
-_CHROMOSOME_COLUMNS = ("chromosome", "chrom", "chr")
 _BLOCK = 65_536  # rows whose reverse complements are held at once
 
 
@@ -137,14 +137,17 @@ def _count(found: Found) -> int:
 
 def _automatic(dataset: Dataset) -> tuple[tuple[str, ...], list[str]]:
     """Return the groupings that suit the data when none is asked for, and why."""
-    from automl_pheno.splits.overlap import has_intervals  # which registers itself here
+    from automl_pheno.splits.overlap import suits_overlap  # which registers itself here
 
     named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
-    notes = []
+    empty = [name for name in named if column_of(dataset, name, "groups").isna().all()]
+    named = [name for name in named if name not in empty]
+    notes = [f"column {name!r} is empty, so it groups nothing" for name in empty]
     if named:
         notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
     alike = "similarity" if dataset.kind == "sequence" else "relatedness"
-    located = dataset.kind == "sequence" and has_intervals(dataset)
+    located, more = suits_overlap(dataset) if dataset.kind == "sequence" else (False, ())
+    notes += more
     return (*(f"column:{name}" for name in named), *(("overlap",) if located else ()), alike), notes
 
 
@@ -197,20 +200,23 @@ def column(dataset: Dataset, argument: str | None = None) -> Found:
         msg = f"groups: 'column' needs a name, as in column:family; known: {', '.join(names) or '(none)'}"
         raise SplitError(msg)
     asked = [argument] if argument in names else [name.strip() for name in argument.split(",")]
-    return Found(labels=union([by_value(column_of(dataset, name, "groups")) for name in asked]))
+    found = [by_column(dataset, name) for name in asked]
+    return replace(
+        found[0], labels=union([one.labels for one in found]), notes=tuple(n for one in found for n in one.notes)
+    )
 
 
 @GROUPINGS.add("chromosome")
 def chromosome(dataset: Dataset, argument: str | None = None) -> Found:
-    """Group sequences of the same chromosome, from the column chromosome, chrom or chr (``chr1`` is 1)."""
+    """Group sequences of the same chromosome (``chr1`` is 1), from a column of any name of ``places.PLACE_NAMES``."""
     refuse_argument("chromosome", argument)
-    lower = {str(name).lower(): str(name) for name in dataset.columns.columns}
-    name = next((lower[name] for name in _CHROMOSOME_COLUMNS if name in lower), None)
+    name = place_column(dataset.columns.columns, "chromosome")
     if name is None:
-        msg = f"groups: 'chromosome' needs a column called {', '.join(_CHROMOSOME_COLUMNS)}; the data have none"
+        have = ", ".join(map(str, dataset.columns.columns)) or "(none)"
+        names = ", ".join(PLACE_NAMES["chromosome"])
+        msg = f"groups: 'chromosome' needs a column called {names}; the data have none (columns: {have})"
         raise SplitError(msg)
-    values = column_of(dataset, name, "groups")
-    return Found(labels=by_value(values.str.replace(r"^chr", "", case=False, regex=True)))
+    return by_column(dataset, name, plain_chromosomes(column_of(dataset, name, "groups")))
 
 
 @GROUPINGS.add("random")
@@ -218,6 +224,37 @@ def random(dataset: Dataset, argument: str | None = None) -> Found:
     """Group nothing: the user has written out that samples are independent."""
     refuse_argument("random", argument)
     return Found(labels=np.arange(len(dataset), dtype=np.int64))
+
+
+def by_column(dataset: Dataset, name: str, values: pd.Series[str] | None = None) -> Found:
+    """Return the groups of one column, and what is to be known of them.
+
+    Parameters
+    ----------
+    dataset
+        n samples.
+    name
+        Of the column.
+    values
+        Its values where they are not taken as they are; missing ones are missing.
+
+    Raises
+    ------
+    SplitError
+        No such column, or no sample has a value in it.
+    """
+    values = column_of(dataset, name, "groups") if values is None else values
+    lost, n = int(values.isna().sum()), len(dataset)
+    if lost == n:
+        msg = f"groups: no sample has a value in column {name!r}, so it cannot say what stays together"
+        raise SplitError(msg)
+    notes = []
+    if lost:
+        notes.append(f"{lost:,} of {n:,} samples have no value in {name!r}; each is a group of its own")
+    labels = by_value(values)
+    if n > 1 and len(np.unique(labels)) == n:
+        notes.append(f"no two samples have the same value in {name!r}: it keeps nothing together")
+    return Found(labels=labels, facts={"column": name, "without_value": lost}, notes=tuple(notes))
 
 
 def column_of(dataset: Dataset, name: str, field: str) -> pd.Series[str]:
@@ -233,16 +270,16 @@ def column_of(dataset: Dataset, name: str, field: str) -> pd.Series[str]:
         msg = f"{field}: the data have no column {name!r}; {known_names(name, known)}"
         raise SplitError(msg)
     values = dataset.columns[name]
-    lost = values.isna() | (values == "")
+    lost = values.isna() | (values.astype(str).str.strip() == "")
     texts = [None if missing else value_text(value) for value, missing in zip(values, lost, strict=True)]
     return pd.Series(texts, index=values.index, dtype=object)
 
 
 def value_text(value: object) -> str:
-    """Return a cell as text: 3, 3.0 and "3" are the same."""
+    """Return a cell as text: 3, 3.0, "3" and " 3" are the same."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).strip()
 
 
 def by_value(values: pd.Series[str]) -> IntArray:

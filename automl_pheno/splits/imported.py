@@ -90,6 +90,7 @@ def read_any_split(path: str | Path, dataset: Dataset) -> ImportedSplit:
     absent = len(dataset) - len(values)
     if absent:
         notes.append(_absent(absent, dataset, path))
+    notes += _unused(header, place_set, written)
     named = np.zeros(len(dataset), dtype=bool)
     named[list(values)] = True
     return ImportedSplit(split=split, named=named, source=source, notes=(*notes, *matcher.notes(path.name)))
@@ -97,6 +98,19 @@ def read_any_split(path: str | Path, dataset: Dataset) -> ImportedSplit:
 
 def _absent(n: int, dataset: Dataset, path: Path) -> str:
     return f"{n:,} of {len(dataset):,} samples of the data are not in {path.name}: neither trained on nor tested"
+
+
+def _unused(header: Sequence[str], place_set: int, written: Sequence[str]) -> list[str]:
+    """Return what of a table does not say which side a sample is on."""
+    notes = []
+    others = [name for place, name in enumerate(header) if name in _SETS and place != place_set]
+    if others and header[place_set] in _SETS:
+        named = ", ".join(map(repr, others))
+        notes.append(f"column {header[place_set]!r} says on which side a sample is; {named} is not used")
+    blank = sum(not value for value in written)
+    if blank:
+        notes.append(f"{blank:,} rows name no set: these samples are neither trained on nor tested")
+    return notes
 
 
 def _ours(split: Split, dataset: Dataset, path: Path) -> ImportedSplit:
@@ -180,7 +194,11 @@ def _by_row(
             msg = f"{path}:{line}: {name!r} is in {value}, and the sequence it turns round in {values[row][0]}"
             raise SplitError(msg)
     if not values:
-        msg = f"{path}: none of its {len(body):,} ids is a sample of the data ({matcher.examples})"
+        theirs = ", ".join(repr(cells[place_id]) for _, cells in body[:3])
+        msg = (
+            f"{path}: none of its {len(body):,} ids is a sample of the data: {theirs} ... and {matcher.examples}; "
+            "--id-column says where the data have their ids"
+        )
         raise SplitError(msg)
     return values
 
@@ -211,11 +229,20 @@ def _fold_labels(path: Path, dataset: Dataset, values: Sequence[tuple[str, int]]
     lines = dict(reversed(values))
     labels = sorted((value for value in lines if value.lower() not in _SET_NAMES), key=_natural)
     trained = [value for value in lines if _SET_NAMES.get(value.lower()) in ("train", "validation")]
-    if trained or len(labels) < 2:
-        msg = f"{path}:{lines[labels[0]]}: unknown set {labels[0]!r}; known: {', '.join(SETS)}, or at least two folds"
+    if trained:
+        also = f"; folds do not go with {trained[0]!r}" if all(label.isdecimal() for label in labels) else ""
+        known = f"known: {', '.join(SETS)}, or at least two folds"
+        msg = f"{path}:{lines[labels[0]]}: unknown set {labels[0]!r}; {known}{also}"
+        raise SplitError(msg)
+    if len(labels) < 2:
+        msg = (
+            f"{path}: all samples that are not tested are in one fold, {labels[0]!r}; known: {', '.join(SETS)}, or at "
+        )
+        msg += "least two folds"
         raise SplitError(msg)
     if len(labels) > max(len(dataset) // 2, 2):
-        msg = f"{path}: {len(labels):,} values for {len(dataset):,} samples are no folds"
+        n = len(dataset)
+        msg = f"{path}: {len(labels):,} values for {n:,} samples are no folds (at most half as many as samples)"
         raise SplitError(msg)
     return labels
 

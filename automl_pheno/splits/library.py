@@ -1,7 +1,7 @@
-"""Libraries of mutants of one sequence: recognised, and split by what is extrapolated to.
+"""Libraries of mutants of one sequence, and dense ones, split by what is extrapolated to.
 
-In such a library every sequence is a near copy of every other. No split of it is free of near copies; an honest one
-says which mutations the test asks about that training has not seen.
+In such a library (``recognise.py``) every sequence is a near copy of others. No split of it is free of near copies; an
+honest one says which mutations the test asks about that training has not seen.
 """
 
 from __future__ import annotations
@@ -12,69 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from automl_pheno.curation.sequences import FEWEST_ROWS, constant_flanks
-from automl_pheno.data import Dataset, FloatArray, Inputs, IntArray, StrArray, UInt8Array, decode
-from automl_pheno.data.encode import PADDING
+from automl_pheno.data import Dataset, FloatArray, StrArray, UInt8Array, decode
 from automl_pheno.errors import SplitError
-from automl_pheno.splits.kmers import BoolArray
-from automl_pheno.splits.thresholds import IDENTITY
+from automl_pheno.splits.recognise import Library, find_library, mutated_at
+
+__all__ = ["Extrapolating", "Extrapolation", "extrapolate", "find_library"]
 
 Extrapolating = Literal["unseen", "mutations", "position"]
 
-MOST_MUTATED = 0.25
-"""Median share of the positions at which a sequence of a library differs from the consensus, at most."""
-
-LARGEST_CLUSTER = 0.5
-"""Share of a sample of sequences that single linkage at identity 0.8 must put into one cluster, at least."""
-
-_SAMPLE = 1000
 _DRAWS = 20
 _NEAR = 0.02  # of the share asked
-_PLAIN = (1, 2, 4, 8)
-_FAR = 2.0  # a set is refused that is so many times larger or smaller than asked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Library:
-    """A library of mutants of one sequence.
-
-    Attributes
-    ----------
-    reference
-        The consensus: the most frequent base at each position, IUPAC bit codes, uint8, shape (length,).
-    counts
-        Mutations of each sequence: plain bases unlike the reference; int64, shape (n,).
-    varies
-        True where a sequence differs from the reference; shape (length,).
-    variable
-        Positions at which the sequences differ: those between the constant flanks.
-    cluster
-        Share of a sample that single linkage at identity 0.8 puts into one cluster.
-    """
-
-    reference: UInt8Array
-    counts: IntArray
-    varies: BoolArray
-    variable: int
-    cluster: float
-
-    def describe(self) -> str:
-        """Return why this is a library, in a sentence."""
-        return (
-            f"the sequences are mutants of one sequence: all have {len(self.reference):,} bp and differ from their "
-            f"consensus at {np.median(self.counts):g} positions (median), and {self.cluster:.0%} of a sample are one "
-            f"cluster at identity {IDENTITY:g}; no split of them is free of near copies"
-        )
-
-    def facts(self) -> dict[str, Any]:
-        """Return plain values for the card."""
-        return {
-            "reference": decode(self.reference[None, :])[0],
-            "median_mutations": float(np.median(self.counts)),
-            "most_mutations": int(self.counts.max()),
-            "variable_positions": self.variable,
-            "largest_cluster": self.cluster,
-        }
+_FAR = {"unseen": 2.0, "mutations": 3.0, "position": 2.0}  # so many times larger or smaller than asked is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,39 +44,11 @@ class Extrapolation:
     facts: Mapping[str, Any]
 
 
-def find_library(inputs: Inputs) -> Library | None:
-    """Return the library that the sequences are, or None.
-
-    They are one where all have the same length, half of them differ from their consensus at no more than a quarter of
-    the positions between constant flanks, and single linkage at identity 0.8 makes one cluster of most of a sample.
-    """
-    if inputs.kind != "sequence" or len(inputs) < FEWEST_ROWS:
-        return None
-    codes = inputs.values
-    if (codes == PADDING).any():
-        return None
-    flanks = constant_flanks(codes)
-    variable = codes.shape[1] - flanks.left - flanks.right
-    reference = _consensus(codes)
-    mutated = [_mutated(codes[:, position], base) for position, base in enumerate(reference)]
-    counts = np.zeros(len(codes), dtype=np.int64)
-    for one in mutated:
-        counts += one
-    if np.median(counts) > MOST_MUTATED * variable:
-        return None
-    core = codes[:, flanks.left : codes.shape[1] - flanks.right]
-    cluster = _largest_cluster(core)
-    if cluster <= LARGEST_CLUSTER:
-        return None
-    varies = np.array([bool(one.any()) for one in mutated])
-    return Library(reference=reference, counts=counts, varies=varies, variable=variable, cluster=cluster)
-
-
 def extrapolate(
     dataset: Dataset,
     library: Library,
     kind: Extrapolating,
-    y: FloatArray,
+    y: FloatArray | None,
     test: float,
     validation: float,
     rng: np.random.Generator,
@@ -150,7 +70,8 @@ def extrapolate(
     kind
         See above.
     y
-        Trait, shape (n,); of draws with the right sizes that one is taken whose sets differ least in it.
+        Trait, shape (n,); of draws with the right sizes that one is taken whose sets differ least in it. None does not
+        ask.
     test, validation
         Shares asked; 0 is no such set.
     rng
@@ -168,7 +89,10 @@ def extrapolate(
     for _ in range(1 if kind == "mutations" else _DRAWS):
         sets, held = make(codes, library, wanted, rng)
         off = max((abs(float((sets == name).mean()) - share) / share for name, share in wanted.items()), default=0.0)
-        rank = (round(max(off, 0.05), 2), _difference(y, sets))  # within 5 % sizes are as good as equal
+        rank = (
+            round(max(off, 0.05), 2),
+            0.0 if y is None else _difference(y, sets),
+        )  # within 5 % sizes are as good as equal
         if best is None or rank < best[:2]:
             best = (*rank, sets, held)
     if best is None:
@@ -178,7 +102,7 @@ def extrapolate(
     _refuse_far(kind, sets, wanted, library)
     return Extrapolation(
         sets=sets,
-        notes=_notes(kind, sets, wanted, held, difference),
+        notes=_notes(kind, sets, wanted, held, None if y is None else difference, library),
         facts={
             "extrapolation": kind,
             "shares": {name: round(float((sets == name).mean()), 4) for name in ("train", *reversed(wanted))},
@@ -264,7 +188,7 @@ def _by_position(
         inside, both = np.zeros(len(codes), dtype=bool), np.zeros(len(codes), dtype=bool)
         stop = start
         while stop < codes.shape[1] and not taken[stop]:
-            here = _mutated(codes[:, stop], library.reference[stop])
+            here = mutated_at(codes[:, stop], library.reference[stop])
             grown = inside | (free & here)
             if abs(grown.sum() - goal) > abs(inside.sum() - goal):
                 break
@@ -288,12 +212,6 @@ def _name(library: Library, position: int, base: int) -> str:
     return f"{before}{position + 1}{after}"
 
 
-def _mutated(column: UInt8Array, reference: np.uint8) -> BoolArray:
-    """Return where a position holds a plain base other than the reference."""
-    differs: BoolArray = (column != reference) & np.isin(column, _PLAIN)
-    return differs
-
-
 def _difference(y: FloatArray, sets: StrArray) -> float:
     """Return the largest Kolmogorov-Smirnov distance of the trait in a set to that in training."""
     known = np.isfinite(y)
@@ -312,7 +230,7 @@ def _refuse_far(kind: Extrapolating, sets: StrArray, wanted: Mapping[str, float]
     asked = {"train": 1.0 - sum(wanted.values()), **wanted}
     for name, share in asked.items():
         got = float((sets == name).mean())
-        if share / _FAR <= got <= share * _FAR:
+        if share / _FAR[kind] <= got <= share * _FAR[kind]:
             continue
         why = {
             "unseen": "single mutations are carried by too many or too few of them",
@@ -320,15 +238,22 @@ def _refuse_far(kind: Extrapolating, sets: StrArray, wanted: Mapping[str, float]
             "large steps",
             "position": "single positions are mutated in too many or too few of them",
         }[kind]
+        others = ", ".join(other for other in _MAKERS if other != kind)
         msg = (
             f"extrapolation {kind!r}: {name} would have {got:.1%} of the {len(sets):,} samples where {share:.1%} were "
-            f"asked: {why}"
+            f"asked: {why}; ask for other shares (test, validation), for {others}, or for none: an ordinary split, "
+            "which tests interpolation within the library"
         )
         raise SplitError(msg)
 
 
 def _notes(
-    kind: Extrapolating, sets: StrArray, wanted: Mapping[str, float], held: _Held, difference: float
+    kind: Extrapolating,
+    sets: StrArray,
+    wanted: Mapping[str, float],
+    held: _Held,
+    difference: float | None,
+    library: Library,
 ) -> tuple[str, ...]:
     if kind == "unseen":
         parts = [
@@ -338,7 +263,9 @@ def _notes(
         ]
     elif kind == "mutations":
         parts = [f"{name} samples have {held[f'{name}_fewest_mutations']} mutations or more" for name in wanted]
-        parts.append(f"training samples at most {held['train_most_mutations']}")
+        parts.append(
+            f"training samples at most {held['train_most_mutations']} (counted from the {library.reference_is})"
+        )
     else:
         parts = [
             f"{name} samples are mutated at {_span(held[f'{name}_positions'])}, where no sample {_before(name)} is"
@@ -350,7 +277,8 @@ def _notes(
     return (
         f"the split extrapolates: {'; '.join(parts)}",
         f"{sizes}; " + (f"{both:,} samples that would be in both are tested; " if both else "") + "the sets are not "
-        f"balanced on the trait, which goes with the mutations (largest KS distance to training: {difference:.2f})",
+        "balanced on the trait, which goes with the mutations"
+        + ("" if difference is None else f" (largest KS distance to training: {difference:.2f})"),
     )
 
 
@@ -364,23 +292,3 @@ def _before(name: str) -> str:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def _consensus(codes: UInt8Array) -> UInt8Array:
-    """Return the most frequent plain base at each position."""
-    counts = np.stack([(codes == base).sum(axis=0) for base in _PLAIN])
-    bases: UInt8Array = np.array(_PLAIN, dtype=np.uint8)[counts.argmax(axis=0)]
-    return bases
-
-
-def _largest_cluster(core: UInt8Array) -> float:
-    """Return the share of a sample of different sequences in the largest cluster of single linkage."""
-    from scipy.sparse.csgraph import connected_components
-
-    sample = np.unique(core[np.unique(np.linspace(0, len(core) - 1, _SAMPLE).astype(np.int64))], axis=0)
-    matches = np.zeros((len(sample), len(sample)), dtype=np.float32)
-    for base in _PLAIN:
-        here = (sample == base).astype(np.float32)
-        matches += here @ here.T
-    _, labels = connected_components(matches >= IDENTITY * core.shape[1] - 1e-3, directed=False)
-    return float(np.bincount(labels).max() / len(sample))

@@ -50,13 +50,15 @@ class MadeSplit:
     config: SplitConfig
 
 
-def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
+def make_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> MadeSplit:
     """Return a split of `dataset`, proven by the audit or with its leaks listed.
 
     Parameters
     ----------
     dataset
         All samples have a finite value of `trait` (``data.drop_missing``).
+    trait
+        By which the sides are balanced; None balances their sizes only.
     config
         What stays together and how it is cut. With ``fold_column`` the folds are the column's values in order, and
         only ``test_column`` makes a test set. With ``set_column`` lacking a validation set, one is cut from train.
@@ -67,8 +69,8 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
         A column is missing or breaks a group, a set would be empty, there are fewer groups than folds, or a purge
         would take too much of the training samples.
     """
-    y = dataset.y(trait)
-    if not np.isfinite(y).all():
+    y = None if trait is None else dataset.y(trait)
+    if y is not None and not np.isfinite(y).all():
         msg = f"trait {trait!r} is missing in {int((~np.isfinite(y)).sum()):,} samples; drop them before the split"
         raise SplitError(msg)
     drawn = draw_split(dataset, trait, config)
@@ -76,7 +78,9 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
     groups = drawn.groups
     audited = _audited(dataset, trait, drawn, config)
     split, audit = audited.split, audited.audit
-    described = describe_split(dataset, trait, split.repeats()[0], generator(config.seed, "split", "describe"))
+    described = describe_split(
+        dataset, trait, split.repeats()[0], generator(config.seed, "split", "describe"), _by_design(drawn, config)
+    )
     card = make_card(
         dataset,
         trait,
@@ -87,12 +91,19 @@ def make_split(dataset: Dataset, trait: str, config: SplitConfig) -> MadeSplit:
             *_data_notes(dataset),
             *drawn.notes,
             *audited.notes,
+            *_purge_notes(split),
             *_size_notes(split),
+            *(() if trait is not None else ("no trait was named: the sides are balanced in size only",)),
         ),
         audit=audit,
         extra={
             **drawn.facts,
-            "purged": {**drawn.purged, "after_audit": audited.purged},
+            "purged": {
+                **drawn.purged,
+                "after_audit": audited.purged,
+                "samples": int((split.set == "purged").sum()),
+                "from_folds": _purged_from_folds(split),
+            },
             "distribution": described.facts(),
             "advice": described.advice,
         },
@@ -116,11 +127,14 @@ class _Audited:
     notes: tuple[str, ...] = ()
 
 
-def _audited(dataset: Dataset, trait: str, drawn: Drawn, config: SplitConfig) -> _Audited:
+def _audited(dataset: Dataset, trait: str | None, drawn: Drawn, config: SplitConfig) -> _Audited:
     """Audit the split; what the groupings have missed is purged, too, and the rest audited again."""
     # what was decided for the user is what the audit holds the split to
     decided = config.model_copy(update={"extrapolation": drawn.extrapolation})
     rules = rules_for(dataset, decided, drawn.groups)
+    library = drawn.facts.get("library")
+    if library is not None and library["kind"] == "dense":
+        rules = replace(rules, reference=library["reference"])
     independent = _claims_independence(config) and drawn.extrapolation == "none"
     if independent:
         rules = replace(rules, judged=ALL_JUDGED)
@@ -152,6 +166,27 @@ def _rows_lost(before: Split, after: Split) -> int:
     return int(gone.sum())
 
 
+def _purged_from_folds(split: Split) -> list[int]:
+    """Return how many samples are not trained on when each fold is validated on; empty where none is."""
+    found = (one.purged_from for one in split.repeats())
+    return [int(n) for purged in found if purged is not None for n in purged.sum(axis=0)]
+
+
+def _purge_notes(split: Split) -> list[str]:
+    """Return how many samples are purged in all, of the split as it is; no note where none is."""
+    notes = []
+    n, rows = len(split.ids), int((split.set == "purged").sum())
+    if rows:
+        notes.append(f"{rows:,} of {n:,} samples are purged: they are too much like a sample of another side")
+    lost = _purged_from_folds(split)
+    if lost:
+        notes.append(
+            f"of the training samples of a fold {min(lost):,} to {max(lost):,} are purged "
+            f"(mean {sum(lost) / len(lost):.0f})"
+        )
+    return notes
+
+
 def _data_notes(dataset: Dataset) -> tuple[str, ...]:
     return sequence_notes(dataset.inputs.values) if dataset.kind == "sequence" else ()
 
@@ -160,6 +195,13 @@ def _claims_independence(config: SplitConfig) -> bool:
     """Say whether nothing was to be kept together: then the samples must be independent, and the audit sees if so."""
     own = config.set_column is not None or config.fold_column is not None
     return config.groups == ("random",) or (own and not config.groups and config.regime is None)
+
+
+def _by_design(drawn: Drawn, config: SplitConfig) -> str:
+    """Return why the sides are meant to differ, as it was asked for; "" where they are not."""
+    if drawn.extrapolation != "none":
+        return f"extrapolation: {drawn.extrapolation}"
+    return "regime: cross-population" if config.regime == "cross-population" else ""
 
 
 def _size_notes(split: Split) -> list[str]:
@@ -173,9 +215,13 @@ def _size_notes(split: Split) -> list[str]:
     return notes
 
 
-def _samples(dataset: Dataset, y: FloatArray, split: Split, described: pd.DataFrame, nearest: pd.DataFrame) -> Any:
+def _samples(
+    dataset: Dataset, y: FloatArray | None, split: Split, described: pd.DataFrame, nearest: pd.DataFrame
+) -> Any:
     """Return one row a sample: id, set, fold, y, what it is like, and the most similar sample it is tested against."""
-    table = pd.DataFrame({"id": dataset.ids, "set": split.set, "fold": split.fold, "y": y})
+    table = pd.DataFrame({"id": dataset.ids, "set": split.set, "fold": split.fold})
+    if y is not None:
+        table["y"] = y
     table["fold"] = table["fold"].where(table["fold"] >= 0).astype("Int64")
     return table.merge(described, on="id", how="left").merge(
         nearest[["id", "nearest_id", "nearest_similarity"]], on="id", how="left"

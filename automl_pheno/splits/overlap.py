@@ -5,32 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from automl_pheno.data import Dataset, FloatArray, IntArray
+from automl_pheno.data import Dataset, IntArray
+from automl_pheno.data.places import IntervalError, Intervals, lacking_places, place_column, read_intervals
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.groups import GROUPINGS, Found, by_value, column_of
 
-CHROMOSOMES = ("chromosome", "chrom", "chr")
-GENOMES = ("genome", "assembly", "species", "sp")
-START, END = "start", "end"
 
-
-def has_intervals(dataset: Dataset) -> bool:
-    """Say whether the data have columns chromosome (or chrom, chr), start and end, the last two with whole numbers."""
-    names = _names(dataset)
-    if not (START in names and END in names and any(one in names for one in CHROMOSOMES)):
-        return False
-    places = [_numbers(dataset, names[one]) for one in (START, END)]
-    known = ~np.isnan(places[0]) & ~np.isnan(places[1])
-    return bool(known.any()) and all((place[known] == np.rint(place[known])).all() for place in places)
+def suits_overlap(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
+    """Return whether samples are grouped by overlap unasked, with a note where columns are called so and hold none."""
+    try:
+        return read_intervals(dataset.columns) is not None, ()
+    except IntervalError as error:
+        if error.is_place:
+            return True, ()
+        what = f"{error.interval} of {str(dataset.ids[error.row])!r} {error.reason}"
+        return False, (f"columns are called as of intervals but hold none ({what}): overlap is not looked for",)
 
 
 @GROUPINGS.add("overlap")
 def overlap(dataset: Dataset, argument: str | None = None) -> Found:
     """Group samples whose intervals overlap, and those that such samples connect.
 
-    Columns ``chromosome`` (or chrom, chr), ``start`` and ``end``: 0-based, the end not included, as in BED. Where
-    there is a column genome, assembly, species or sp, intervals of different ones never overlap. The strand does not
-    count. A sample without an interval is its own group.
+    Columns of chromosome, start and end by any name of ``places.PLACE_NAMES``: 0-based, the end not included, as in
+    BED, or from 1 where a column ``width`` proves it. Where there is a column genome, assembly, build, species or sp,
+    intervals of different ones never overlap. The strand does not count. A sample without an interval is alone.
 
     Parameters
     ----------
@@ -43,30 +41,20 @@ def overlap(dataset: Dataset, argument: str | None = None) -> Found:
     Raises
     ------
     SplitError
-        A column is missing, an interval is empty or no whole number, or the argument is neither.
+        A column is missing, no sample has an interval, one is empty or no whole number, or the argument is neither.
     """
     slack, genome_column = _arguments(dataset, argument)
-    names = _names(dataset)
-    chromosome_column = next((names[one] for one in CHROMOSOMES if one in names), None)
-    lacking = [one for one in (START, END) if one not in names]
-    if chromosome_column is None or lacking:
-        what = ", ".join(([] if chromosome_column else ["chromosome"]) + lacking)
-        msg = f"groups: 'overlap' needs the columns chromosome (or chrom, chr), start and end; the data lack {what}"
-        raise SplitError(msg)
-    chromosome = column_of(dataset, chromosome_column, "groups")
-    place = chromosome.str.replace(r"^chr", "", case=False, regex=True)
-    known = ~chromosome.isna().to_numpy()
+    found = _intervals(dataset)
+    place, known = pd.Series(found.chromosome, dtype=object), found.known
     if genome_column is not None:
-        genome = column_of(dataset, genome_column, "groups")
-        known &= ~genome.isna().to_numpy()
+        genome = column_of(dataset, genome_column, "groups").reset_index(drop=True)
+        known = known & ~genome.isna().to_numpy()
         place = genome + "\n" + place
-    start, end = (_numbers(dataset, names[one]) for one in (START, END))
-    known &= ~np.isnan(start) & ~np.isnan(end)
-    _check(dataset, start, end, known)
+    start, end = found.start, found.end
     rows = np.flatnonzero(known)
     labels = np.arange(len(dataset), dtype=np.int64)
     on = by_value(place.iloc[rows]) if len(rows) else rows
-    labels[rows] = len(dataset) + chains(on, start[rows].astype(np.int64), end[rows].astype(np.int64), slack)
+    labels[rows] = len(dataset) + chains(on, start[rows], end[rows], slack)
     sizes = np.unique(labels[rows], return_counts=True)[1]
     lost = len(dataset) - len(rows)
     notes = (f"{lost:,} of {len(dataset):,} samples have no interval; each is a group of its own",) if lost else ()
@@ -76,7 +64,8 @@ def overlap(dataset: Dataset, argument: str | None = None) -> Found:
         guarantee=f"{apart.capitalize()} intervals of different groups; every interval was compared.",
         facts={
             "slack": slack,
-            "chromosome": chromosome_column,
+            **found.columns,
+            "from_one": found.from_one,
             "genome": genome_column,
             "intervals": len(rows),
             "overlapping": int(sizes[sizes > 1].sum()),
@@ -111,42 +100,32 @@ def chains(place: IntArray, start: IntArray, end: IntArray, slack: int) -> IntAr
     return labels
 
 
-def _names(dataset: Dataset) -> dict[str, str]:
-    """Return column names by their lower case."""
-    return {str(name).lower(): str(name) for name in dataset.columns.columns}
-
-
-def _numbers(dataset: Dataset, name: str) -> FloatArray:
-    """Return a column as numbers, NaN where it is empty or no number."""
-    numbers: FloatArray = pd.to_numeric(dataset.columns[name], errors="coerce").to_numpy(dtype=np.float64)
-    return numbers
+def _intervals(dataset: Dataset) -> Intervals:
+    """Return the intervals of the samples, or raise SplitError saying what they lack."""
+    columns = list(dataset.columns.columns)
+    lacking = lacking_places(columns)
+    try:
+        found = None if lacking else read_intervals(dataset.columns)
+    except IntervalError as error:
+        msg = f"groups: overlap: the interval {error.interval} of {str(dataset.ids[error.row])!r} {error.reason}"
+        raise SplitError(msg) from None
+    if found is None:
+        have = f"columns: {', '.join(map(str, columns)) or '(none)'}"
+        what = f"the data lack {lacking}" if lacking else "no sample has numbers in all of them"
+        msg = f"groups: 'overlap' needs the columns chromosome, start and end; {what} ({have})"
+        raise SplitError(msg)
+    return found
 
 
 def _arguments(dataset: Dataset, argument: str | None) -> tuple[int, str | None]:
-    names = _names(dataset)
-    slack, genome = 0, next((names[one] for one in GENOMES if one in names), None)
+    names = [str(name) for name in dataset.columns.columns]
+    slack, genome = 0, place_column(names, "genome")
     for text in filter(None, map(str.strip, (argument or "").split(","))):
         if text.isdecimal():
             slack = int(text)
-        elif text in names.values():
+        elif text in names:
             genome = text
         else:
             msg = f"groups: overlap takes a number of bases or a column, as in overlap:50, got {text!r}"
             raise SplitError(msg)
     return slack, genome
-
-
-def _check(dataset: Dataset, start: FloatArray, end: FloatArray, known: np.typing.NDArray[np.bool_]) -> None:
-    given = ~dataset.columns[_names(dataset)[START]].isna() & ~dataset.columns[_names(dataset)[END]].isna()
-    for what, bad in (
-        ("is no number", given.to_numpy() & (np.isnan(start) | np.isnan(end))),
-        ("is no whole number", known & ((start != np.rint(start)) | (end != np.rint(end)))),
-        ("starts below 0", known & (start < 0)),
-        ("ends where it starts or before", known & (end <= start)),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad))
-            names = _names(dataset)
-            interval = f"{dataset.columns[names[START]].iloc[row]}-{dataset.columns[names[END]].iloc[row]}"
-            msg = f"groups: overlap: the interval {interval} of {str(dataset.ids[row])!r} {what}"
-            raise SplitError(msg)

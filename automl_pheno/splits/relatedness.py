@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from automl_pheno.data import Dataset
 from automl_pheno.errors import SplitError, known_names
 from automl_pheno.splits.genotype_pairs import Compared, TooManyPairsError, compare_genotypes
-from automl_pheno.splits.groups import GROUPINGS, Found, by_value, column_of, refuse_argument
+from automl_pheno.splits.groups import GROUPINGS, Found, by_column, column_of, refuse_argument
 from automl_pheno.splits.markers import FEW_MARKERS, Markers, choose_markers, genotype_codes
 from automl_pheno.splits.pairs import Pairs
 from automl_pheno.splits.thresholds import (
@@ -106,9 +107,8 @@ def family(dataset: Dataset, argument: str | None = None) -> Found:
     values = column_of(dataset, name, "groups")
     # PLINK writes 0 where there is no family
     values = values.mask(values.isin(["", "0"] if name.lower() == "fid" else [""]))
-    lost = int(values.isna().sum())
-    notes = (f"{lost:,} samples have no value in {name!r}; each is a family of its own",) if lost else ()
-    return Found(labels=by_value(values), facts={"column": name, "without_family": lost}, notes=notes)
+    found = by_column(dataset, name, values)
+    return replace(found, facts={"column": name, "without_family": found.facts["without_value"]})
 
 
 def _asked(dataset: Dataset, argument: str | None) -> tuple[ChosenEstimator, float | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_pheno.curation.sequences import Flanks, constant_flanks, trim_flanks
+from automl_pheno.curation.sequences import Flanks, set_frame_aside
 from automl_pheno.data import Dataset, FloatArray, IntArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.align import Aligner, Bases, Jobs, best_windows, choose_aligner, make_bases
@@ -84,8 +84,7 @@ def find_similar(dataset: Dataset, rules: SimilarityRules, aligner: tuple[Aligne
         And its name; None takes the fastest at hand.
     """
     align, name = choose_aligner() if aligner is None else aligner
-    flanks = constant_flanks(dataset.inputs.values)
-    cores = trim_flanks(dataset.inputs.values, flanks)
+    cores, flanks = set_frame_aside(dataset.inputs.values)
     labels = duplicates(replace(dataset, inputs=replace(dataset.inputs, values=cores)), None).labels
     _, chosen = np.unique(labels, return_index=True)
     bases = make_bases(cores[chosen])
@@ -106,6 +105,7 @@ def find_similar(dataset: Dataset, rules: SimilarityRules, aligner: tuple[Aligne
         "k_mers_dropped_from": search.index.dropped_from,
         "left_flank": flanks.left,
         "right_flank": flanks.right,
+        "frame_within": flanks.within,
         "different_sequences": len(chosen),
         "aligner": name,
         **certain.facts(),
@@ -242,5 +242,6 @@ def _notes(flanks: Flanks) -> tuple[str, ...]:
     if not flanks:
         return ()
     return (
-        f"similarity leaves out the constant flanks of the sequences ({flanks.left} bp left, {flanks.right} bp right)",
+        f"similarity leaves out the constant {'frame' if flanks.within else 'flanks'} of the sequences "
+        f"({flanks.describe()})",
     )

@@ -8,7 +8,7 @@ from automl_pheno.data import Dataset, Inputs
 from automl_pheno.errors import SplitError
 from automl_pheno.simulate.leaks import plant_sequence_leaks, simulate_unrelated
 from automl_pheno.splits.groups import number_in_order
-from automl_pheno.splits.overlap import has_intervals, overlap
+from automl_pheno.splits.overlap import overlap, suits_overlap
 
 
 def intervals(**columns):
@@ -57,7 +57,7 @@ def test_the_end_is_not_included_and_chr_does_not_count():
     data = intervals(Chr=["chr1", "1", "1", "2"], START=[0, 10, 19, 5], End=[10, 20, 30, 15])
     assert labels(data) == [0, 1, 1, 2]
     assert labels(data, "1") == [0, 0, 0, 1]
-    assert has_intervals(data)
+    assert suits_overlap(data) == (True, ())
     assert overlap(data, None).facts["overlapping"] == 2
 
 
@@ -113,7 +113,7 @@ def test_planted_overlaps_are_found():
 def test_jores_promoters_overlap_as_often_as_the_readme_says(data_folder):
     table = pd.read_csv(data_folder / "jores_promoters" / "promoters.csv.gz", usecols=["sp", "chrom", "start", "end"])
     data = intervals(**{name: table[name].tolist() for name in table})
-    assert has_intervals(data)
+    assert suits_overlap(data) == (True, ())
     found = overlap(data, None)
     sizes = np.bincount(number_in_order(found.labels))
     assert (sizes - 1).sum() == 45  # adjacent overlapping intervals

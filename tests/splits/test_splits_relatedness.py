@@ -276,7 +276,7 @@ def test_families_come_from_the_first_column_that_names_them():
     found = family(genotypes(values, FID=["a", "a", "0", "0", ""], family=["x", "y", "y", None, ""]))
     assert found.labels.tolist() == [0, 1, 1, 2, 3]
     assert found.facts == {"column": "family", "without_family": 2}
-    assert "2 samples have no value in 'family'" in found.notes[0]
+    assert "2 of 5 samples have no value in 'family'" in found.notes[0]
     plink = family(genotypes(values, FID=["a", "a", "0", "0", "b"]))
     assert plink.labels.tolist() == [0, 0, 2, 3, 1]
     assert family(genotypes(values, Pop_Family=[1, 1, 2, 2, 3])).labels.tolist() == [0, 0, 1, 1, 2]

@@ -35,7 +35,7 @@ class Certificate:
     compared, of
         Sequences drawn, and how many there are.
     trained
-        Sequences that each was compared with, on average.
+        Sequences that each was compared with, fewest and most.
     leaking
         How many of those drawn are alike one they are trained with.
     bound
@@ -52,7 +52,7 @@ class Certificate:
     stage: str
     compared: int
     of: int
-    trained: int
+    trained: tuple[int, int]
     leaking: int
     bound: float
     missed: IntArray
@@ -100,7 +100,8 @@ def certify(
     rows = sides.rows(stage)
     drawn = rng.permutation(rows)[: _affordable(sequences, sides, rows, budget)]
     missed: list[tuple[int, int, float]] = []
-    compared = leaking = trained = 0
+    compared = leaking = 0
+    trained: list[int] = []
     corpora: dict[int, _Corpus] = {}
     for row in drawn.tolist():
         tick("auditing sequences: certificate", compared / len(drawn))
@@ -118,13 +119,13 @@ def certify(
         ]
         compared += 1
         leaking += bool(alike.any())
-        trained += len(corpora[code].rows)
+        trained.append(len(corpora[code].rows))
     tick("auditing sequences: certificate", 1.0)
     return Certificate(
         stage=stage,
         compared=compared,
         of=len(rows),
-        trained=trained // max(compared, 1),
+        trained=(min(trained, default=0), max(trained, default=0)),
         leaking=leaking,
         bound=leaking / compared if compared == len(rows) else upper_bound(leaking, compared),
         missed=np.array([pair[:2] for pair in missed], dtype=np.int64).reshape(-1, 2),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from automl_pheno.data import Dataset, FloatArray, IntArray, StrArray, UInt8Array
+from automl_pheno.data.places import PLACE_NAMES, IntervalError, place_column, place_name, read_intervals
 from automl_pheno.errors import SplitError, known_names
-from automl_pheno.splits.audit.sides import NONE, Crossing, Sides, keys_across
+from automl_pheno.splits.audit.sides import Crossing, Sides, gather, keys_across, pairs_across
 
-CHROMOSOME_COLUMNS = ("chromosome", "chrom", "chr")
-_GENOME_COLUMNS = ("genome", "assembly", "species", "sp")
 _BLOCK = 8192  # rows turned round or made bytes at once
 _MOST_PAIRS = 1 << 22  # overlapping intervals listed at once
 _FLIP = np.array([int(f"{code:04b}"[::-1], 2) for code in range(16)], dtype=np.uint8)  # A<->T, C<->G as bits
@@ -73,9 +71,9 @@ def cells(dataset: Dataset, column: str) -> list[str | None]:
         msg = f"audit: the data have no column {column!r}; {known_names(column, known)}"
         raise SplitError(msg)
     texts = [_text(value) for value in dataset.columns[column].tolist()]
-    if column.lower() not in CHROMOSOME_COLUMNS:
+    if place_name(column) not in map(place_name, PLACE_NAMES["chromosome"]):
         return texts
-    return [text[3:] if text is not None and text.lower().startswith("chr") else text for text in texts]
+    return [text[3:] if text is not None and text.lower().startswith("chr") and text[3:] else text for text in texts]
 
 
 def _text(value: object) -> str | None:
@@ -99,30 +97,12 @@ def listed_across(first: IntArray, second: IntArray, similarity: FloatArray, sid
     return pairs_across(evaluated[meets], trained[meets], alike[meets], sides)
 
 
-def pairs_across(evaluated: IntArray, trained: IntArray, alike: FloatArray, sides: Sides) -> dict[str, Crossing]:
-    """Return for each stage the number of pairs (evaluated, trained on), the most alike first."""
-    found = {}
-    test = sides.is_test(evaluated)
-    for stage, mask in (("test", test), ("validation", ~test)):
-        rows = np.flatnonzero(mask)
-        if not len(sides.rows(stage)):
-            continue
-        if not len(rows):
-            found[stage] = NONE
-            continue
-        top = rows[np.argsort(-alike[rows], kind="stable")[:3]]
-        low, high = np.minimum(evaluated[rows], trained[rows]), np.maximum(evaluated[rows], trained[rows])
-        found[stage] = Crossing(
-            count=len(np.unique(low * np.int64(len(sides)) + high)),
-            examples=np.stack([evaluated[top], trained[top]], axis=1),
-            worst=float(alike[top[0]]),
-        )
-    return found
-
-
 def has_intervals(dataset: Dataset) -> bool:
     """Say whether the data have a chromosome, a start and an end for some sample."""
-    return _interval_columns(dataset) is not None
+    try:
+        return read_intervals(dataset.columns) is not None
+    except IntervalError:
+        return False
 
 
 def bases_across(dataset: Dataset, sides: Sides, slack: int = 0, genome: str | None = None) -> dict[str, Crossing]:
@@ -157,12 +137,8 @@ def bases_across(dataset: Dataset, sides: Sides, slack: int = 0, genome: str | N
         found = [(empty, empty, empty)]
     evaluated, trained, shared = (np.concatenate(parts) for parts in zip(*found, strict=True))
     low, high = np.minimum(evaluated, trained), np.maximum(evaluated, trained)
-    _, once = np.unique(low * np.int64(len(dataset)) + high, return_index=True)  # with folds a pair is met twice
-    test = sides.is_test(evaluated)
-    return {
-        stage: replace(crossing, count=int(shared[once][test[once] == (stage == "test")].sum()))
-        for stage, crossing in pairs_across(evaluated, trained, shared.astype(np.float64), sides).items()
-    }
+    pair = low * np.int64(len(dataset)) + high
+    return gather(sides, evaluated, trained, pair, alike=shared.astype(np.float64), weight=shared)
 
 
 def _overlaps(
@@ -187,24 +163,17 @@ def _overlaps(
 
 
 def _interval_columns(dataset: Dataset, genome: str | None = None) -> tuple[IntArray, IntArray, IntArray] | None:
-    lower = {str(name).lower(): name for name in dataset.columns.columns}
-    chromosome = next((lower[name] for name in CHROMOSOME_COLUMNS if name in lower), None)
-    if chromosome is None or not {"start", "end"} <= set(lower):
+    found = read_intervals(dataset.columns)
+    if found is None:
         return None
-    start, end = (pd.to_numeric(dataset.columns[lower[name]], errors="coerce") for name in ("start", "end"))
-    usable = (start.notna() & end.notna() & (end > start)).to_numpy(dtype=bool)
-    names = cells(dataset, str(chromosome))
     if genome is None:
-        genome = next((str(lower[name]) for name in _GENOME_COLUMNS if name in lower), None)
-    genomes = [""] * len(names) if genome is None else cells(dataset, genome)
+        genome = place_column(dataset.columns.columns, "genome")
+    genomes = [""] * len(dataset) if genome is None else cells(dataset, genome)
     keys = [
-        None if name is None or where is None or not fine else f"{where}\t{name}"
-        for name, where, fine in zip(names, genomes, usable, strict=True)
+        None if where is None or not fine else f"{where}\t{name}"
+        for name, where, fine in zip(found.chromosome.tolist(), genomes, found.known, strict=True)
     ]
-    if not any(usable):
-        return None
-    begin, stop = (np.where(usable, column.fillna(0), 0).astype(np.int64) for column in (start, end))
-    return _numbers(keys), begin, stop
+    return _numbers(keys), found.start, found.end
 
 
 def _digests(codes: UInt8Array) -> tuple[list[bytes], list[bytes]]:

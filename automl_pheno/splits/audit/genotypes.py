@@ -16,7 +16,7 @@ import numpy.typing as npt
 from automl_pheno.data import FloatArray, Inputs, IntArray
 from automl_pheno.errors import SplitError
 from automl_pheno.progress import tick
-from automl_pheno.splits.audit.sides import STAGES, BoolArray, Crossing, Scan, Sides, quantiles
+from automl_pheno.splits.audit.sides import STAGES, BoolArray, Crossing, Scan, Sides, quantiles, set_of
 from automl_pheno.splits.markers import choose_markers
 from automl_pheno.splits.thresholds import IBS_LADDER, KINSHIP_LADDER, MEASURES, Estimator
 
@@ -85,6 +85,7 @@ def scan_genotypes(inputs: Inputs, sides: Sides, estimator: Estimator, threshold
         "marker_rule": markers.rule,
         "compared": f"all {tally.pairs:,} pairs of a sample that is evaluated and one that it is trained with",
         "undefined": tally.undefined,
+        "leak_ratio_from": threshold / 2.0,
     }
     return tally.scan(MEASURES[estimator], facts)
 
@@ -106,7 +107,9 @@ class _Tally:
         n = len(sides)
         self.nearest = np.full(n, -1, dtype=np.int64)
         self.similarity = np.full(n, -np.inf)
-        self.counts = dict.fromkeys(STAGES, 0)
+        self.names, self.side = np.unique(sides.names, return_inverse=True)
+        self.pair_counts = np.zeros((len(self.names), len(self.names)), dtype=np.int64)  # side evaluated, side trained
+        self.touched = np.zeros((len(self.names), n), dtype=bool)  # side trained, row evaluated
         self.pairs = 0
         self.undefined = 0
         self.crossing_sum = 0.0
@@ -125,9 +128,8 @@ class _Tally:
         self.undefined += int((crossing & ~defined).sum())
         filled = np.where(defined, similarity, -np.inf)
         found = crossing & (filled >= self.threshold)
-        test = self.sides.is_test(first)[:, None] | self.sides.is_test(second)[None, :]
-        self.counts["test"] += int((found & test).sum())
-        self.counts["validation"] += int((found & ~test).sum())
+        self._count(first, second, found & forward, found & forward)
+        self._count(second, first, (found & backward).T, (found & backward & ~forward).T)
         alike = filled >= self.threshold / 2.0
         self.sum += float(filled[alike].sum())
         self.crossing_sum += float(filled[alike & crossing].sum())
@@ -138,6 +140,46 @@ class _Tally:
         code = self.sides.code[rows]
         met: BoolArray = self.sides.trained[:, others][code] & (code >= 0)[:, None]
         return met
+
+    def _count(self, rows: IntArray, others: IntArray, found: BoolArray, new: BoolArray) -> None:
+        """Take the pairs found of `rows` evaluated and `others` trained on; `new` ones are not counted already."""
+        n_sides = len(self.names)
+        for side in np.unique(self.side[others]):
+            inside = self.side[others] == side
+            self.touched[side, rows[found[:, inside].any(axis=1)]] = True
+            counts = new[:, inside].sum(axis=1)
+            self.pair_counts[:, side] += np.bincount(self.side[rows], weights=counts, minlength=n_sides).astype(
+                np.int64
+            )
+
+    def _crossing(self, stage: str, rows: IntArray, similarity: FloatArray) -> Crossing:
+        """Return what was found at one stage; the examples and the worst are of all pairs compared."""
+        top = rows[np.argsort(-similarity[rows], kind="stable")[:_EXAMPLES]]
+        at_stage = np.zeros(len(self.side), dtype=bool)
+        at_stage[self.sides.rows(stage)] = True
+        counts = self.pair_counts[np.unique(self.side[at_stage])]
+        touched = self.touched & at_stage
+        parts: dict[str, tuple[int, BoolArray]] = {}
+        for side in np.flatnonzero(counts.any(axis=0)):
+            name = set_of(str(self.names[side]))
+            count, before = parts.get(name, (0, np.zeros_like(at_stage)))
+            parts[name] = (count + int(counts[:, side].sum()), before | touched[side])
+        sides = {
+            frozenset((int(own), int(side)))
+            for side in np.flatnonzero(touched.any(axis=1))
+            for own in np.unique(self.side[touched[side]])
+        }
+        between = (self.sides.stage_name(stage), self.sides.trained_name(stage))
+        if len(sides) == 1 and len(top):
+            between = (str(self.names[self.side[top[0]]]), str(self.names[self.side[self.nearest[top[0]]]]))
+        return Crossing(
+            count=int(counts.sum()),
+            examples=np.stack([top, self.nearest[top]], axis=1),
+            worst=float(similarity[top[0]]),
+            rows=np.flatnonzero(touched.any(axis=0)).astype(np.int64),
+            parts={name: (count, int(flags.sum())) for name, (count, flags) in sorted(parts.items())},
+            between=between,
+        )
 
     def _remember(self, rows: IntArray, others: IntArray, similarity: FloatArray) -> None:
         best = np.argmax(similarity, axis=1)
@@ -156,12 +198,7 @@ class _Tally:
             rows = rows[known[rows]]
             if not len(rows):
                 continue
-            top = rows[np.argsort(-similarity[rows], kind="stable")[:_EXAMPLES]]
-            crossings[stage] = Crossing(
-                count=self.counts[stage],
-                examples=np.stack([top, self.nearest[top]], axis=1),
-                worst=float(similarity[top[0]]),
-            )
+            crossings[stage] = self._crossing(stage, rows, similarity)
             facts[f"nearest_{stage}"] = quantiles(similarity[rows])
         return Scan(
             measure=measure,

@@ -6,25 +6,35 @@ the test set holds what it was declared to hold. A mutation is a base that diffe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from automl_pheno.data import FloatArray, IntArray, UInt8Array
+from automl_pheno.data import FloatArray, IntArray, UInt8Array, encode_sequences
+from automl_pheno.errors import SplitError
 from automl_pheno.progress import ticking
-from automl_pheno.splits.audit.sides import NONE, STAGES, BoolArray, Crossing, Sides
+from automl_pheno.splits.audit.sides import STAGES, BoolArray, Crossing, Sides, gather
 
 FARTHEST = 0.25
 """Median share of the bases in which sequences of one ancestor differ from their consensus, at most."""
 
+MOST_DENSE = 40
+"""Places at which the sequences of a dense library differ, at most."""
+
 _FEWEST = 50
+_SHUFFLED = 0.7
+_FEW_PLACES = 4
+_MOST_REACHED = 60_000
+_STARTS = 8
+_AT_ONCE = 256
 _CONSTANT = 0.99
 _SAMPLE = 800
 _STEP = 0.2
 _MOST_OF = 0.5
-_DRAWN = 2000  # sequences of a stage whose nearest one in training is looked for
+_DRAWN = 2000  # sequences of a stage whose nearest one in training is looked for at least, and
+_MOST_PRODUCTS = 2e11  # all of them where these take no more multiplications
 _OPERAND = 1 << 24
 _BINS = 12
 
@@ -49,7 +59,8 @@ def find_ancestor(codes: UInt8Array) -> Ancestor | None:
     """Return the ancestor of sequences of one length that are all near to their consensus; None where there is none.
 
     The median sequence differs from the consensus in at most a quarter of the places between constant flanks (of all
-    places where nearly all are constant, as in libraries of single mutants), and from one sequence to the next in at
+    places where nearly all are constant, as in libraries of single mutants), at half of the places that vary more than
+    70 % have its base, and from one sequence to the next in at
     most a fifth of these most of a sample can be reached.
     """
     n, length = codes.shape
@@ -59,6 +70,8 @@ def find_ancestor(codes: UInt8Array) -> Ancestor | None:
     mutated = ancestor.mutated
     counts = np.stack([(codes == base).sum(axis=0) for base in (1, 2, 4, 8)])
     varying = np.flatnonzero(counts.max(axis=0) < _CONSTANT * n)
+    if len(varying) >= _FEW_PLACES and float(np.median(counts.max(axis=0)[varying])) <= _SHUFFLED * n:
+        return None  # no consensus: bases are drawn anew
     low, high = 0, length
     if len(varying) and varying[-1] - varying[0] + 1 >= max(10, length // 10):
         low, high = int(varying[0]), int(varying[-1]) + 1
@@ -67,10 +80,70 @@ def find_ancestor(codes: UInt8Array) -> Ancestor | None:
     return ancestor
 
 
-def take_ancestor(codes: UInt8Array) -> Ancestor:
-    """Return the consensus of any sequences as their ancestor; a place behind the end of one is not mutated."""
+def find_dense(codes: UInt8Array, rng: np.random.Generator, most: int = MOST_DENSE) -> BoolArray | None:
+    """Return the places that vary in a dense library, shape (length,); None where the sequences are none.
+
+    In a dense library sequences of one length differ at a few places only, and so many of the possible ones are there
+    that from one to the next, differing in at most a fifth of these places, most of all can be reached. No split of it
+    keeps neighbours apart.
+    """
+    n, length = codes.shape
+    if n < _FEWEST or not length or (codes == 0).any():
+        return None
     counts = np.stack([(codes == base).sum(axis=0) for base in (1, 2, 4, 8)])
-    consensus = (1 << counts.argmax(axis=0)).astype(np.uint8)
+    varies = counts.max(axis=0) < _CONSTANT * n
+    width = int(varies.sum())
+    if not 1 <= width <= most:
+        return None
+    different = np.unique(codes[:, varies], axis=0)
+    if len(different) < _FEWEST:
+        return None
+    if len(different) > _MOST_REACHED:
+        # neighbours must be there in a sample, too: a library that is dense only as a whole is not looked into further
+        different = different[np.sort(rng.permutation(len(different))[:_MOST_REACHED])]
+    steps = max(1, int(_STEP * width + 1e-9))
+    return varies if _share_reached(different, steps, rng) > _MOST_OF else None
+
+
+def _share_reached(different: UInt8Array, most: int, rng: np.random.Generator) -> float:
+    """Return the share of different sequences that one of eight random ones reaches in steps of `most` substitutions.
+
+    A library is dense where most have a neighbour, so the walk from a random sequence comes to nearly all or to few.
+    """
+    every = _indicators(different)
+    best = 0.0
+    for start in rng.permutation(len(different))[:_STARTS].tolist():
+        reached = np.zeros(len(different), dtype=bool)
+        reached[start] = True
+        waiting = [start]
+        while waiting:
+            some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+            near = (every[some] @ every.T >= different.shape[1] - most - 0.5).any(axis=0)
+            fresh = np.flatnonzero(near & ~reached)
+            reached[fresh] = True
+            waiting += fresh.tolist()
+            if reached.mean() > _MOST_OF:
+                return float(reached.mean())
+        best = max(best, float(reached.mean()))
+    return best
+
+
+def take_ancestor(codes: UInt8Array, reference: str | None = None) -> Ancestor:
+    """Return the consensus of any sequences, or a reference, as their ancestor; nothing is mutated behind an end.
+
+    Raises
+    ------
+    SplitError
+        The reference is of another length.
+    """
+    if reference is None:
+        counts = np.stack([(codes == base).sum(axis=0) for base in (1, 2, 4, 8)])
+        consensus = (1 << counts.argmax(axis=0)).astype(np.uint8)
+    else:
+        consensus = encode_sequences([reference], lambda *_: "the reference of the library")[0][0]
+    if len(consensus) != codes.shape[1]:
+        msg = f"audit: the reference of the library has {len(consensus)} bp, the sequences have {codes.shape[1]}"
+        raise SplitError(msg)
     return Ancestor(consensus=consensus, mutated=(codes != consensus) & np.isin(codes, (1, 2, 4, 8)))
 
 
@@ -104,8 +177,8 @@ def extrapolation_broken(codes: UInt8Array, ancestor: Ancestor, declared: str, s
     sides
         Of the n samples.
     """
-    out = {stage: NONE for stage in STAGES if len(sides.rows(stage))}
-    for stage, rows, trained in sides.evaluations():
+    evaluated, partners = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for _, rows, trained in sides.evaluations():
         if declared == "mutations":
             counts = ancestor.mutated.sum(axis=1)
             holds = counts[rows] > counts[trained].max()
@@ -116,14 +189,20 @@ def extrapolation_broken(codes: UInt8Array, ancestor: Ancestor, declared: str, s
             seen = np.bitwise_or.reduce(np.where(ancestor.mutated[trained], codes[trained], np.uint8(0)), axis=0)
             unseen = ancestor.mutated[rows] & ((codes[rows] & ~seen) != 0)
             holds = unseen.any(axis=1)
-        broken = rows[~holds]
-        nearest = trained[np.zeros(len(broken), dtype=np.int64)]
-        before = out[stage]
-        out[stage] = Crossing(
-            count=before.count + len(broken),
-            examples=np.concatenate([before.examples, np.stack([broken, nearest], axis=1)])[:3],
-        )
-    return out
+        evaluated.append(rows[~holds])
+        partners.append(np.full(int((~holds).sum()), trained[0], dtype=np.int64))
+    return sequences_across(sides, np.concatenate(evaluated), np.concatenate(partners))
+
+
+def sequences_across(
+    sides: Sides, evaluated: IntArray, trained: IntArray, alike: FloatArray | None = None
+) -> dict[str, Crossing]:
+    """Return the crossings where evaluated sequences are counted, each against all that it is trained with at once."""
+    found = gather(sides, evaluated, trained, evaluated, alike=alike)
+    return {
+        stage: replace(crossing, parts={}, between=(sides.stage_name(stage), sides.trained_name(stage)))
+        for stage, crossing in found.items()
+    }
 
 
 def nearest_in_training(
@@ -138,7 +217,7 @@ def nearest_in_training(
     sides
         Of the n samples.
     rng
-        Draws 2,000 of each stage where there are more.
+        Draws some of each stage where to compare all would take too long, 2,000 at least.
 
     Returns
     -------
@@ -148,10 +227,12 @@ def nearest_in_training(
         For each stage how many sequences have their nearest one in training at 0, 1, 2 ... substitutions.
     """
     n = len(codes)
+    codes = codes[:, (codes != codes[:1]).any(axis=0)]  # where all are alike nobody differs
     nearest, distance = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    affordable = max(_DRAWN, int(_MOST_PRODUCTS // max(4 * codes.shape[1] * n, 1)))
     for stage in STAGES:
         rows = sides.rows(stage)
-        drawn = rng.permutation(rows)[:_DRAWN]
+        drawn = rows if len(rows) <= affordable else rng.permutation(rows)[:affordable]
         for code in np.unique(sides.code[drawn]).tolist():
             some = drawn[sides.code[drawn] == code]
             others = np.flatnonzero(sides.trained[code]).astype(np.int64)

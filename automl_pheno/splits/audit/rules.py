@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from automl_pheno.data import Dataset
+from automl_pheno.data.places import PLACE_NAMES, IntervalError, lacking_places, place_column, read_intervals
 from automl_pheno.errors import SplitError, known_names
+from automl_pheno.splits.audit.exact import cells
+from automl_pheno.splits.audit.sides import STAGES
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.groups import Groups
 from automl_pheno.splits.pairs import Pairs
@@ -15,10 +18,8 @@ from automl_pheno.splits.thresholds import COVERAGE, IDENTITY, MEASURES, Estimat
 
 EXTRAPOLATIONS = ("unseen", "mutations", "position")
 
-_BY_NAME = {
-    "family": ("family", "fid", "pedigree", "family_id", "pop_family"),
-    "chromosome": ("chromosome", "chrom", "chr"),
-}
+_FAMILIES = ("family", "fid", "pedigree", "family_id", "pop_family")
+_BY_NAME = ("family", "chromosome")
 _VISIBLE = ("similarity", "relatedness", "overlap", "column", *_BY_NAME)
 ALL_JUDGED = ("identity", "relatedness", "overlap")
 """Kinds of similarity that can be leaks."""
@@ -47,6 +48,10 @@ class AuditRules:
     extrapolation
         Of a library of mutants of one sequence: what the test set was declared to hold, ``unseen`` mutations, more
         ``mutations``, or mutations at another ``position``; None where nothing was declared.
+    extrapolating
+        At which stages that holds; our folds are drawn at random, so with them it does for the test set only.
+    reference
+        Sequence from which mutations are counted; None is the consensus.
     listed
         Pairs from a file that must not cross.
     budget
@@ -62,6 +67,8 @@ class AuditRules:
     groups: tuple[str, ...] = ()
     judged: tuple[str, ...] = ALL_JUDGED
     extrapolation: str | None = None
+    extrapolating: tuple[str, ...] = STAGES
+    reference: str | None = None
     listed: tuple[Pairs, ...] = ()
     budget: float = 20.0
 
@@ -86,7 +93,8 @@ class AuditRules:
         """Return plain values; of listed pairs their measure, threshold and number only."""
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "listed"}
         listed = [{"measure": one.measure, "threshold": one.threshold, "pairs": len(one)} for one in self.listed]
-        return {**plain, "groups": list(self.groups), "judged": list(self.judged), "listed": listed}
+        return {**plain, "groups": list(self.groups), "judged": list(self.judged), "listed": listed,
+                "extrapolating": list(self.extrapolating)}  # fmt: skip
 
 
 def rules_for(dataset: Dataset, config: SplitConfig, groups: Groups) -> AuditRules:
@@ -115,7 +123,8 @@ def rules_for(dataset: Dataset, config: SplitConfig, groups: Groups) -> AuditRul
         else:
             listed.append(pairs)
     declared = config.extrapolation if config.extrapolation in EXTRAPOLATIONS else None
-    return AuditRules(**asked, extrapolation=declared, listed=tuple(listed))
+    stages = STAGES if config.method == "holdout" else STAGES[:1]
+    return AuditRules(**asked, extrapolation=declared, extrapolating=stages, listed=tuple(listed))
 
 
 def rules_with(rules: AuditRules, dataset: Dataset, asked: Sequence[str]) -> AuditRules:
@@ -127,14 +136,47 @@ def rules_with(rules: AuditRules, dataset: Dataset, asked: Sequence[str]) -> Aud
         A grouping is unknown or cannot be seen in the data, or a threshold is no number.
     """
     for text in asked:
-        name = text.partition(":")[0]
-        if name not in _VISIBLE:
-            msg = f"audit: {text!r} cannot be audited; {known_names(name, _VISIBLE)}"
-            raise SplitError(msg)
+        _check_visible(dataset, text)
     more = _asked(dataset, asked, {})
     more["judged"] = tuple(dict.fromkeys([*rules.judged, *more["judged"]]))
     more["groups"] = tuple(dict.fromkeys([*rules.groups, *more["groups"]]))
+    for column in more["groups"]:
+        if not any(cell is not None for cell in cells(dataset, column)):
+            msg = f"audit: no sample has a value in column {column!r}, so nothing can be seen to be kept together by it"
+            raise SplitError(msg)
     return replace(rules, **more)
+
+
+def _check_visible(dataset: Dataset, text: str) -> None:
+    """Raise SplitError where a grouping cannot be audited, or not in such data: what is asked for is never ignored."""
+    name, _, argument = text.partition(":")
+    if name not in _VISIBLE:
+        msg = f"audit: {text!r} cannot be audited; {known_names(name, _VISIBLE)}"
+        raise SplitError(msg)
+    wanted = {"similarity": "sequence", "relatedness": "genotype"}.get(name, dataset.kind)
+    if dataset.kind != wanted:
+        msg = f"audit: {name} is of {wanted}s, and the data are {dataset.kind}s"
+        raise SplitError(msg)
+    if name in _BY_NAME and argument:
+        msg = f"audit: {name!r} takes no argument, got {argument!r}; column:{argument} judges by that column"
+        raise SplitError(msg)
+    if name == "overlap":
+        _check_intervals(dataset)
+
+
+def _check_intervals(dataset: Dataset) -> None:
+    columns = list(dataset.columns.columns)
+    lacking = lacking_places(columns)
+    try:
+        found = None if lacking else read_intervals(dataset.columns)
+    except IntervalError as error:
+        msg = f"audit: overlap: the interval {error.interval} of {str(dataset.ids[error.row])!r} {error.reason}"
+        raise SplitError(msg) from None
+    if found is None:
+        what = f"the data lack {lacking}" if lacking else "no sample has numbers in all of them"
+        have = ", ".join(map(str, columns)) or "(none)"
+        msg = f"audit: 'overlap' needs the columns chromosome, start and end; {what} (columns: {have})"
+        raise SplitError(msg)
 
 
 def _asked(dataset: Dataset, texts: Sequence[str], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -208,9 +250,11 @@ def parse_relatedness(text: str) -> dict[str, Any]:
 
 
 def _first(known: list[str], grouping: str) -> list[str]:
-    names = _BY_NAME[grouping]
-    lower = {name.lower(): name for name in reversed(known)}
-    found = next((lower[name] for name in names if name in lower), None)
+    if grouping == "chromosome":
+        found, names = place_column(known, grouping), PLACE_NAMES[grouping]
+    else:
+        lower = {name.lower(): name for name in reversed(known)}
+        found, names = next((lower[name] for name in _FAMILIES if name in lower), None), _FAMILIES
     if found is None:
         msg = f"audit: {grouping!r} needs a column called {', '.join(names)}; {known_names(grouping, known)}"
         raise SplitError(msg)
@@ -227,7 +271,7 @@ class Leak:
         ``ids``, ``sequences``, ``reverse_complements``, ``genotypes``, ``overlap``, ``column NAME``, ``groups``,
         ``identity``, ``relatedness``, ``listed``, ``extrapolation``.
     between
-        The two sides, of the worst example.
+        What was evaluated and what was trained on: `count` is exact for these two.
     count
         In the unit of the kind.
     threshold
@@ -238,6 +282,10 @@ class Leak:
         Ids (evaluated, trained on), worst first.
     sentence
         The finding in one line.
+    rows, of
+        Evaluated samples that are concerned, and how many are evaluated at this stage.
+    parts
+        Set trained on -> `count` with that set alone.
     """
 
     kind: str
@@ -247,6 +295,9 @@ class Leak:
     worst: float | None
     examples: tuple[tuple[str, str], ...]
     sentence: str
+    rows: int = 0
+    of: int = 0
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

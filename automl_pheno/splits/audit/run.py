@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,27 @@ from automl_pheno.data import Dataset, StrArray
 from automl_pheno.errors import SplitError
 from automl_pheno.splits.audit import exact
 from automl_pheno.splits.audit.certificate import Certificate, certify
+from automl_pheno.splits.audit.checks import Check, check_facts, leaks_of, rounded
 from automl_pheno.splits.audit.genotypes import DEFAULT_THRESHOLDS, scan_genotypes
-from automl_pheno.splits.audit.library import extrapolation_broken, find_ancestor, nearest_in_training, take_ancestor
+from automl_pheno.splits.audit.library import (
+    MOST_DENSE,
+    extrapolation_broken,
+    find_ancestor,
+    find_dense,
+    nearest_in_training,
+    sequences_across,
+    take_ancestor,
+)
 from automl_pheno.splits.audit.rules import AuditRules, Leak
-from automl_pheno.splits.audit.sequences import make_sequences, scan_sequences
-from automl_pheno.splits.audit.sides import NONE, STAGES, Crossing, Scan, Sides, find_sides
-from automl_pheno.splits.audit.words import number, statement
+from automl_pheno.splits.audit.sequences import make_sequences, scan_sequences, set_frame_aside
+from automl_pheno.splits.audit.sides import NONE, Scan, Sides, find_sides
+from automl_pheno.splits.audit.words import statement
 from automl_pheno.splits.pairs import Pairs, join_pairs
 from automl_pheno.splits.split import Split
 from automl_pheno.splits.thresholds import choose_estimator
+
+MOST_BY_CHANCE = 0.05
+"""Pairs of reverse complements among unrelated inserts of a constant frame from which on they are told, not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,31 +71,6 @@ class Audit:
     def statement(self) -> str:
         """What the split is free of, with its numbers; never more than was shown."""
         return str(self.facts["statement"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Check:
-    """One check.
-
-    Attributes
-    ----------
-    kind
-        As in `Leak`.
-    what
-        In words with the unit, as ``sequences that are equal``.
-    judged
-        Whether anything found is a leak.
-    threshold
-        From which on pairs count; None where nothing may be shared.
-    crossings
-        Stage -> what was found.
-    """
-
-    kind: str
-    what: str
-    judged: bool
-    crossings: Mapping[str, Crossing]
-    threshold: float | None = None
 
 
 def audit_split(
@@ -137,12 +124,13 @@ def _audit(dataset: Dataset, split: Split, rules: AuditRules, rng: np.random.Gen
         msg = "nothing to audit: no sample is evaluated by a model that is trained on another"
         raise SplitError(msg)
     found = _Similarity.of(dataset, sides, rules, rng)
-    checks = [*_exact_checks(dataset, split, sides, rules), *found.checks]
-    leaks = tuple(leak for check in checks for leak in _leaks(check, sides, dataset.ids))
+    framed = _framed_checks(dataset, sides) if found.facts["library"] is None else ()
+    checks = [*_exact_checks(dataset, split, sides, rules), *framed, *found.checks]
+    leaks = tuple(leak for check in checks for leak in leaks_of(check, sides, dataset.ids))
     members = {name: np.flatnonzero(sides.names == name) for name in _names(sides)}
     facts: dict[str, Any] = {
         "rules": rules.to_json(),
-        "checks": [_check_facts(check, sides, dataset.ids) for check in checks],
+        "checks": [check_facts(check, sides, dataset.ids) for check in checks],
         "leaks": [leak.to_json() for leak in leaks],
         **found.facts,
         "sizes": {name: len(rows) for name, rows in members.items()},
@@ -193,13 +181,33 @@ def _exact_checks(dataset: Dataset, split: Split, sides: Sides, rules: AuditRule
         yield Check(kind="overlap", what=what, judged="overlap" in rules.judged, crossings=crossings)
     for column in rules.groups:
         crossings = exact.values_across(dataset, column, sides)
-        yield Check(kind=f"column {column}", what=f"values of {column}", judged=True, crossings=crossings)
-    yield Check(kind="groups", what="groups", judged=True, crossings=exact.labels_across(split.group, sides))
+        lost = sum(cell is None for cell in exact.cells(dataset, column))
+        what = f"values of {column}" + (f" ({lost:,} of {len(dataset):,} samples have none)" if lost else "")
+        yield Check(kind=f"column {column}", what=what, judged=True, crossings=crossings)
+    if len(np.unique(split.group)) < len(split.group):  # a split without groups cannot break one
+        yield Check(kind="groups", what="groups", judged=True, crossings=exact.labels_across(split.group, sides))
     for pairs in rules.listed:
         kept = pairs.similarity >= pairs.threshold
         crossings = exact.listed_across(pairs.first[kept], pairs.second[kept], pairs.similarity[kept], sides)
         what = f"pairs listed ({pairs.measure})"
         yield Check(kind="listed", what=what, judged=True, threshold=pairs.threshold, crossings=crossings)
+
+
+def _framed_checks(dataset: Dataset, sides: Sides) -> Iterator[Check]:
+    """Yield what a constant frame hides: equal inserts and reverse ones, judged where chance does not make as many."""
+    if dataset.kind != "sequence":
+        return
+    inner, flanks = set_frame_aside(dataset.inputs.values)
+    if not any(flanks):
+        return
+    width = int((inner != 0).sum(axis=1).min())
+    by_chance = len(inner) ** 2 / 2.0 / 4.0 ** min(width, 60)
+    chance = f" (unrelated inserts of {width} bp make up to {by_chance:,.0f} pairs by chance)"
+    found = zip(("sequences", "reverse_complements"), exact.sequences_across(inner, sides), strict=True)
+    for kind, crossings in found:
+        what = f"{'equal sequences' if kind == 'sequences' else 'reverse complements'} within the constant frame"
+        judged = by_chance < MOST_BY_CHANCE
+        yield Check(kind=kind, what=what if judged else f"{what}{chance}", judged=judged, crossings=crossings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -215,31 +223,45 @@ class _Similarity:
     def of(cls, dataset: Dataset, sides: Sides, rules: AuditRules, rng: np.random.Generator) -> _Similarity:
         if dataset.kind == "genotype":
             return cls._of_genotypes(dataset, sides, rules)
-        ancestor = find_ancestor(dataset.inputs.values)
-        if ancestor is None and rules.extrapolation is not None:
-            ancestor = take_ancestor(dataset.inputs.values)
-        if ancestor is not None:
-            nearest, distance, facts = nearest_in_training(dataset.inputs.values, sides, rng)
-            length = dataset.inputs.width
-            scan = Scan(
-                measure="identity",
-                threshold=rules.identity,
-                crossings={},
-                nearest=nearest,
-                similarity=np.where(nearest >= 0, 1.0 - distance / length, np.nan),
-                leak_ratio=float("nan"),
-                facts={},
-            )
-            checks = []
-            if rules.extrapolation is not None:
-                broken = extrapolation_broken(dataset.inputs.values, ancestor, rules.extrapolation, sides)
-                what = f"sequences without what was declared ({rules.extrapolation})"
-                checks.append(Check(kind="extrapolation", what=what, judged=True, crossings=broken))
-            elif "identity" in rules.judged:
-                checks.append(_independence_check(scan, sides, rules.identity))
-            told = {"library": {"length": length, "extrapolation": rules.extrapolation, "nearest": facts}}
-            return cls(checks=tuple(checks), facts={"similarity": None, "certificate": None, **told}, scan=scan)
-        return cls._of_sequences(dataset, sides, rules, rng)
+        codes = dataset.inputs.values
+        ancestor = find_ancestor(codes)
+        dense = None
+        if ancestor is None:
+            dense = find_dense(codes, rng, most=MOST_DENSE if rules.reference is None else codes.shape[1])
+        if ancestor is None and dense is None and rules.extrapolation is None:
+            return cls._of_sequences(dataset, sides, rules, rng)
+        if rules.reference is not None or ancestor is None:
+            ancestor = take_ancestor(codes, rules.reference)
+        kind = "mutants" if dense is None else "dense"
+        width = codes.shape[1] if dense is None else int(dense.sum())
+        nearest, distance, facts = nearest_in_training(codes, sides, rng)
+        scan = Scan(
+            measure="identity",
+            threshold=rules.identity,
+            crossings={},
+            nearest=nearest,
+            similarity=np.where(nearest >= 0, 1.0 - distance / width, np.nan),
+            leak_ratio=float("nan"),
+            facts={},
+        )
+        checks = []
+        if rules.extrapolation is not None:
+            broken = extrapolation_broken(codes, ancestor, rules.extrapolation, sides)
+            what = f"sequences without what was declared ({rules.extrapolation})"
+            declared = {stage: one for stage, one in broken.items() if stage in rules.extrapolating}
+            checks.append(Check(kind="extrapolation", what=what, judged=True, crossings=declared))
+        elif "identity" in rules.judged:
+            checks.append(_independence_check(scan, sides, rules.identity, kind))
+        library = {
+            "kind": kind,
+            "length": codes.shape[1],
+            "variable": width,
+            "extrapolation": rules.extrapolation,
+            "extrapolating": [stage for stage in rules.extrapolating if len(sides.rows(stage))],
+            "nearest": facts,
+        }
+        told = {"similarity": None, "certificate": None, "library": library}
+        return cls(checks=tuple(checks), facts=told, scan=scan)
 
     @classmethod
     def _of_genotypes(cls, dataset: Dataset, sides: Sides, rules: AuditRules) -> _Similarity:
@@ -249,7 +271,7 @@ class _Similarity:
         if scan is None:
             return cls(checks=(), facts={"similarity": None, "certificate": None, "library": None}, scan=None)
         check = _similarity_check("relatedness", scan, "relatedness" in rules.judged)
-        return cls(checks=(check,), facts=_facts(scan, None), scan=scan)
+        return cls(checks=(check,), facts=_facts(scan, sides, None), scan=scan)
 
     @classmethod
     def _of_sequences(cls, dataset: Dataset, sides: Sides, rules: AuditRules, rng: np.random.Generator) -> _Similarity:
@@ -264,8 +286,10 @@ class _Similarity:
             certificate = certify(sequences, sides, rules.identity, rules.budget, rng)
         if certificate is not None:
             worst = float(certificate.similarity.max()) if certificate.leaking else math.nan
-            missed = Crossing(count=certificate.leaking, examples=certificate.missed[:3], worst=worst)
-            what = f"of {certificate.compared} sequences compared with all"
+            pairs_missed = certificate.missed
+            found = sequences_across(sides, pairs_missed[:, 0], pairs_missed[:, 1], certificate.similarity)
+            missed = replace(found.get(certificate.stage, NONE), worst=worst, compared=certificate.compared)
+            what = f"of {certificate.compared:,} sequences compared with all"
             checks.append(
                 Check(
                     kind="certificate",
@@ -279,23 +303,22 @@ class _Similarity:
         if certificate is not None and certificate.leaking:
             pairs = certificate.pairs(rules.identity)
         kept = pairs if judged and pairs is not None and len(pairs) else None
-        return cls(checks=tuple(checks), facts=_facts(scan, certificate), scan=scan, pairs=kept)
+        return cls(checks=tuple(checks), facts=_facts(scan, sides, certificate), scan=scan, pairs=kept)
 
 
-def _independence_check(scan: Scan, sides: Sides, identity: float) -> Check:
+def _independence_check(scan: Scan, sides: Sides, identity: float, kind: str) -> Check:
     """Count the sequences of a library that have a near copy in training, where they were said to be independent."""
+    rows = sides.evaluated[scan.nearest[sides.evaluated] >= 0]
+    alike = rows[scan.similarity[rows] >= identity]
+    found = sequences_across(sides, alike, scan.nearest[alike], scan.similarity[alike])
     crossings = {}
-    for stage in STAGES:
-        rows = sides.rows(stage)
-        rows = rows[scan.nearest[rows] >= 0]
-        rows = rows[np.argsort(-scan.similarity[rows], kind="stable")]
-        alike = rows[scan.similarity[rows] >= identity]
-        crossings[stage] = Crossing(
-            count=len(alike),
-            examples=np.stack([alike[:3], scan.nearest[alike[:3]]], axis=1),
-            worst=float(scan.similarity[rows[0]]) if len(rows) else math.nan,
-        )
-    what = f"mutants of one sequence with another at identity >= {identity:g}"
+    for stage, crossing in found.items():
+        members = rows[sides.is_test(rows) == (stage == "test")]
+        worst = float(scan.similarity[members].max()) if len(members) else math.nan
+        crossings[stage] = replace(crossing, worst=worst, compared=len(members))
+    of = "mutants of one sequence" if kind == "mutants" else "sequences of a dense library"
+    where = "" if kind == "mutants" else " of the varying positions"
+    what = f"{of} with another at identity >= {identity:g}{where}"
     return Check(kind="identity", what=what, judged=True, threshold=identity, crossings=crossings)
 
 
@@ -304,68 +327,28 @@ def _similarity_check(kind: str, scan: Scan, judged: bool) -> Check:  # noqa: FB
     return Check(kind=kind, what=what, judged=judged, threshold=scan.threshold, crossings=scan.crossings)
 
 
-def _facts(scan: Scan, certificate: Certificate | None) -> dict[str, Any]:
+def _facts(scan: Scan, sides: Sides, certificate: Certificate | None) -> dict[str, Any]:
     told = None
     if certificate is not None:
         told = {
             "stage": certificate.stage,
             "compared": certificate.compared,
             "of": certificate.of,
-            "trained": certificate.trained,
+            "trained": certificate.trained[1],
+            "trained_least": certificate.trained[0],
             "leaking": certificate.leaking,
-            "bound": _rounded(certificate.bound),
+            "bound": rounded(certificate.bound),
             "confidence": 0.95,
             "seconds": round(certificate.seconds, 1),
         }
     similarity = {
         "measure": scan.measure,
         "threshold": scan.threshold,
-        "leak_ratio": _rounded(scan.leak_ratio),
+        "leak_ratio": rounded(scan.leak_ratio),
+        "leak_ratio_by_chance": None if (share := sides.crossing_share()) is None else rounded(share),
         **scan.facts,
     }
     return {"similarity": similarity, "certificate": told, "library": None}
-
-
-def _leaks(check: Check, sides: Sides, ids: StrArray) -> Iterator[Leak]:
-    if not check.judged:
-        return
-    for stage in STAGES:
-        crossing = check.crossings.get(stage)
-        if crossing is None or not crossing.count:
-            continue
-        pairs = [(int(a), int(b)) for a, b in crossing.examples]
-        between = tuple(str(sides.names[row]) for row in pairs[0]) if pairs else (stage, "train")
-        worst = crossing.worst if check.threshold is not None and math.isfinite(crossing.worst) else None
-        sentence = f"{crossing.count:,} {check.what} across {stage} and what is trained on"
-        if pairs:
-            first, second = (f"{str(ids[row])!r} ({sides.names[row]})" for row in pairs[0])
-            sentence += f", for example {first} and {second}" + (f": {number(worst)}" if worst is not None else "")
-        yield Leak(
-            kind=check.kind,
-            between=(between[0], between[1]),
-            count=crossing.count,
-            threshold=check.threshold,
-            worst=worst,
-            examples=tuple((str(ids[a]), str(ids[b])) for a, b in pairs),
-            sentence=sentence,
-        )
-
-
-def _check_facts(check: Check, sides: Sides, ids: StrArray) -> dict[str, Any]:
-    found: dict[str, Any] = {name: getattr(check, name) for name in ("kind", "what", "judged", "threshold")}
-    words = []
-    for stage in STAGES:
-        if not len(sides.rows(stage)):
-            found[stage] = None
-            continue
-        crossing = check.crossings.get(stage, NONE)
-        pair = [str(ids[row]) for row in crossing.examples[0]] if len(crossing.examples) else None
-        worst = _rounded(crossing.worst) if check.threshold is not None and math.isfinite(crossing.worst) else None
-        found[stage] = {"count": crossing.count, "worst": worst, "pair": pair}
-        words.append(f"{stage} {crossing.count:,}" + (f" (highest {number(worst)})" if worst is not None else ""))
-    leaks = any(crossing.count for crossing in check.crossings.values())
-    verdict = "told only" if not check.judged else "leak" if leaks else "ok"
-    return {**found, "name": check.what, "found": ", ".join(words), "verdict": verdict}
 
 
 def _samples(dataset: Dataset, sides: Sides, scan: Scan | None) -> pd.DataFrame:
@@ -382,7 +365,3 @@ def _samples(dataset: Dataset, sides: Sides, scan: Scan | None) -> pd.DataFrame:
         }
     )
     return table
-
-
-def _rounded(value: float) -> float | None:
-    return float(f"{float(value):.6g}") if math.isfinite(value) else None
