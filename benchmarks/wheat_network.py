@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,37 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
-from selection import RULES, Searched
 from wheat import PUBLISHED, TRAITS, data_folder, load
 
+RULES = ("one-standard-error", "best")
 SPACE = Path(__file__).resolve().parents[1] / "search_spaces" / "cnn_genotype.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """Candidates of one search: their records, best first, and their configurations by name."""
+
+    ordered: list[Any]
+    configs: dict[str, Any]
+    held_out: dict[str, np.ndarray]
+    split: Any
+    y: np.ndarray
+
+    def choose(self, rule: str, names: set[str], default: dict[str, Any]) -> Any:
+        """Return the record that `rule` chooses of those that are named."""
+        from automl_pheno.rng import generator
+        from automl_pheno.study.choice import choose_network
+        from automl_pheno.study.ties import chance, parts_of
+
+        def error(one: Any, other: Any) -> float | None:
+            return chance(
+                self.held_out[one.name], self.held_out[other.name], y=self.y, parts=parts_of(self.y, self.split),
+                groups=self.split.group, metric="pearson_r", rng=generator(0, "choice"),
+            )  # fmt: skip
+
+        ordered = [record for record in self.ordered if record.name in names]
+        choice = choose_network(ordered, metric="pearson_r", rule=rule, default=default, standard_error=error)
+        return next(record for record in ordered if record.name == choice.network)
 
 
 def search(space_file: Path, examples: Any, trials: int, seed: int) -> dict[str, Any]:

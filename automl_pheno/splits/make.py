@@ -78,8 +78,9 @@ def make_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Made
     groups = drawn.groups
     audited = _audited(dataset, trait, drawn, config)
     split, audit = audited.split, audited.audit
-    first, rng = split.repeats()[0], generator(config.seed, "split", "describe")
-    described = describe_split(dataset, trait, first, rng, _by_design(drawn, config))
+    described = describe_split(
+        dataset, trait, split.repeats()[0], generator(config.seed, "split", "describe"), _by_design(drawn, config)
+    )
     card = make_card(
         dataset,
         trait,
@@ -167,7 +168,8 @@ def _rows_lost(before: Split, after: Split) -> int:
 
 def _purged_from_folds(split: Split) -> list[int]:
     """Return how many samples are not trained on when each fold is validated on; empty where none is."""
-    return [] if split.purged_from is None else [int(n) for n in split.purged_from.sum(axis=0)]
+    found = (one.purged_from for one in split.repeats())
+    return [int(n) for purged in found if purged is not None for n in purged.sum(axis=0)]
 
 
 def _purge_notes(split: Split) -> list[str]:

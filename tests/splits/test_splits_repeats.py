@@ -152,7 +152,7 @@ def test_a_random_split_to_compare_with_has_as_many_repeats_and_other_folds():
 
 @pytest.mark.parametrize(
     ("n", "method", "trainings"),
-    [(120, "kfold", 15), (249, "kfold", 15), (250, "kfold", 10), (499, "kfold", 10), (500, "holdout", 1)],
+    [(120, "kfold", 10), (299, "kfold", 10), (300, "kfold", 5), (499, "kfold", 5), (500, "holdout", 1)],
 )
 def test_below_500_samples_repeated_folds_are_the_default_and_the_card_says_why(n, method, trainings):
     whole = made(dataset(n), groups=("random",))
