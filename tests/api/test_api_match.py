@@ -202,7 +202,7 @@ def test_a_table_that_counts_the_other_allele_is_refused(breeding: ap.Best, tmp_
     expected = breeding.predict(given)
     with pytest.warns(InputWarning, match="30 of the 30 variants that are read have no alleles to compare"):
         np.testing.assert_allclose(breeding.predict(table), expected)
-    with pytest.raises(ap.AutoMLPhenoError, match="the dosages count the other alleles"):
+    with pytest.raises(ap.AutoMLPhenoError, match="the dosages seem to count the other alleles"):
         breeding.predict(2 - table)
     assert breeding.variants is not None
     assert "frequency" in breeding.variants
