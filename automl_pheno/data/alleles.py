@@ -125,7 +125,7 @@ def harmonise(given: Inputs, wanted: pd.DataFrame, *, allow_mismatch: bool = Fal
         part = given.values[rows][:, found.columns[places]]
         part[:, swapped] = _HIGHEST - part[:, swapped]
         values[rows][:, places] = part
-    problems, hints = _problems(given.variants, wanted, found, verdict), []
+    problems, hints = _problems(given.variants, wanted, found, verdict), list[str]()
     if FREQUENCY in wanted:
         others, unlike = compare_frequencies(values, wanted[FREQUENCY].to_numpy(np.float64))
         # one parent of a backcross may differ so, and alleles that agree weigh more
