@@ -157,6 +157,7 @@ def test_sequences_without_a_frame_have_none() -> None:
     frame = Frame.of(encode_sequences([*library(50), "ACGTACGT"])[0])
     assert frame.shortest == 8
     assert Frame.read(json.loads(json.dumps(frame.plain()))) == frame
+    assert Frame.read({"shortest": 8, "bases": "ACGT"}) is None
 
 
 def test_sequences_of_which_nothing_is_known_are_named(best: ap.Best) -> None:
