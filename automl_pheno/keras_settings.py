@@ -14,6 +14,9 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 
+from automl_pheno.errors import StudyError
+
+BACKENDS = ("tensorflow", "jax")
 DEFAULT_BACKEND = "tensorflow"
 
 _SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
@@ -46,6 +49,11 @@ def load_keras(backend: str) -> str:
     """Import Keras on `backend`; return the one it has, which is another where the process had imported it before.
 
     The variables of the process are afterwards what they were: they are the user's.
+
+    Raises
+    ------
+    StudyError
+        Keras refuses the user's ``keras.json``.
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -54,6 +62,9 @@ def load_keras(backend: str) -> str:
         os.environ.update(ours)
         try:
             importlib.import_module("keras")
+        except ValueError as error:
+            msg = f"Keras cannot be imported: {error}; mend ~/.keras/keras.json (the command line does without it)"
+            raise StudyError(msg) from error
         finally:
             for name, value in kept.items():
                 if value is None:

@@ -20,7 +20,7 @@ from automl_pheno.data import Dataset, FloatArray, Inputs, Samples, encode_seque
 from automl_pheno.data.encode import IUPAC_BITS
 from automl_pheno.data.frame import Frame
 from automl_pheno.errors import DataError, InputWarning, PredictorError, StudyError, known_names
-from automl_pheno.keras_settings import DEFAULT_BACKEND, load_keras
+from automl_pheno.keras_settings import BACKENDS, DEFAULT_BACKEND, load_keras
 from automl_pheno.metrics import METRICS
 from automl_pheno.predictors.curated import CuratedPredictor
 from automl_pheno.predictors.storage import load_predictor, read_header, read_variants
@@ -178,7 +178,8 @@ class Best:
         if not self._loaded:
             with without_start_up_chatter():
                 if self.kind == "network":
-                    load_keras(self._backend if find_spec(self._backend) else DEFAULT_BACKEND)
+                    known = self._backend in BACKENDS and find_spec(self._backend) is not None
+                    load_keras(self._backend if known else DEFAULT_BACKEND)
                 self._loaded.append(load_predictor(self.path))
         return self._loaded[0]
 

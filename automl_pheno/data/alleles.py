@@ -35,6 +35,7 @@ _FEWEST_FREQUENCIES = 20
 _SPREAD = 0.1  # of frequencies around 1/2; below it they do not tell the alleles apart
 _UNRELATED = 0.1
 _FEWEST_SAMPLES = 20
+_FEWEST_TO_REFUSE = 5
 _ERRORS = 1000  # one variant in so many may be on the other strand by error without making the strands mixed
 
 _COMPLEMENT = str.maketrans("ACGTUN", "TGCAAN")
@@ -102,7 +103,7 @@ def harmonise(given: Inputs, wanted: pd.DataFrame, *, allow_mismatch: bool = Fal
     DataError
         No variant is in common, or none has the alleles it should; or, unless `allow_mismatch`: more than
         `MOST_CONTRADICTING` of those in common contradict, more than `MOST_MISSING` are missing, or the
-        frequencies are those of the other alleles.
+        frequencies are those of the other alleles and no names speak against it.
     """
     if given.variants is None:
         msg = "the genotypes have no table of variants to match"
@@ -124,11 +125,13 @@ def harmonise(given: Inputs, wanted: pd.DataFrame, *, allow_mismatch: bool = Fal
         part = given.values[rows][:, found.columns[places]]
         part[:, swapped] = _HIGHEST - part[:, swapped]
         values[rows][:, places] = part
-    problems, hints = _problems(given.variants, wanted, found, verdict), []
+    problems, hints = _problems(given.variants, wanted, found, verdict), list[str]()
     if FREQUENCY in wanted:
-        problem, hint = compare_frequencies(values, wanted[FREQUENCY].to_numpy(np.float64))
-        problems += problem
-        hints += hint
+        others, unlike = compare_frequencies(values, wanted[FREQUENCY].to_numpy(np.float64))
+        # one parent of a backcross may differ so, and alleles that agree weigh more
+        sure = len(given) >= _FEWEST_TO_REFUSE and not verdict.vouched
+        (problems if sure else hints).extend(others)
+        hints += unlike
     if problems and (not allow_mismatch or not used.any()):
         raise DataError("; ".join(problems) + (f"; {_ALLOW}" if used.any() else ""))
     notes = _notes(given.variants, wanted, found, verdict)
@@ -140,7 +143,7 @@ def harmonise(given: Inputs, wanted: pd.DataFrame, *, allow_mismatch: bool = Fal
 
 
 def compare_frequencies(values: FloatArray, expected: FloatArray) -> tuple[list[str], list[str]]:
-    """Return what is wrong, and what is odd, about allele frequencies that should be about those of training.
+    """Return whether allele frequencies are those of the other alleles, and whether they are unlike those of training.
 
     Parameters
     ----------
@@ -148,6 +151,11 @@ def compare_frequencies(values: FloatArray, expected: FloatArray) -> tuple[list[
         Dosages, shape (n, p); NaN is missing.
     expected
         Frequencies of the counted alleles in training, shape (p,); NaN is not known.
+
+    Returns
+    -------
+    list, list
+        Sentences, at most one in each; none where too few variants are known, or all are near 1/2.
     """
     calls = (~np.isnan(values)).sum(axis=0)
     seen = np.nansum(values, axis=0, dtype=np.float64) / np.maximum(calls, 1) / 2.0
@@ -160,8 +168,8 @@ def compare_frequencies(values: FloatArray, expected: FloatArray) -> tuple[list[
     about = f"over {len(x):,} variants"
     if alike < _COUNTS_THE_OTHER:
         text = (
-            f"the dosages count the other alleles: their frequencies are one minus those of training (agreement "
-            f"{alike:.2f}, of -1 to 1, {about}); give 2 - dosage, or a table that names ref and alt (NAME.variants.csv)"
+            f"the dosages seem to count the other alleles: their frequencies are one minus those of training "
+            f"(agreement {alike:.2f}, of -1 to 1, {about}); give 2 - dosage, or name ref and alt (NAME.variants.csv)"
         )
         return [text], []
     if len(values) >= _FEWEST_SAMPLES and x.std() > 0 and y.std() >= _SPREAD:
@@ -245,6 +253,12 @@ class _Verdict:
         return used
 
     @property
+    def vouched(self) -> bool:
+        """Whether most of the counted alleles are known to be those of training."""
+        unsure = self.words.count("unknown") + (self.ambiguous if self.strand == "none tells" else 0)
+        return 2 * unsure < len(self.words)
+
+    @property
     def swapped(self) -> BoolArray:
         """Whose dosages become 2 - d."""
         return np.array([word in _SWAPPED for word in self.words], dtype=bool)
@@ -289,10 +303,10 @@ def _problems(given: pd.DataFrame, wanted: pd.DataFrame, found: Found, verdict: 
     lost[there[verdict.used]] = False
     problems = []
     if len(wrong) > MOST_CONTRADICTING * len(there):
+        examples = _contradictions(given, wanted, found, wrong[:_EXAMPLES].tolist())
         problems.append(
-            f"{len(wrong):,} of the {len(there):,} variants in common contradict the model: "
-            f"{_contradictions(given, wanted, found, wrong[:_EXAMPLES].tolist())}; is the file of another assembly, or do its "
-            "ids name other variants? Give it in the assembly and with the names of training"
+            f"{len(wrong):,} of the {len(there):,} variants in common contradict the model: {examples}; is the file of "
+            "another assembly, or do its ids name other variants? Give those of training"
         )
     if lost.sum() > MOST_MISSING * len(wanted):
         reasons = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ ALIGNED = 0.6
 quarter of the positions, and with the consensus of some tens of them in a few more."""
 ASTRAY = 0.45
 """Identity below which a sequence does not lie in that frame."""
+_FIELDS: Mapping[str, Callable[[Any], Any]] = {"shortest": int, "consensus": str, "identity": float}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,11 @@ class Frame:
 
     @classmethod
     def read(cls, stated: Mapping[str, Any] | None) -> Frame | None:
-        """Return what `plain` gave; None of None."""
-        return None if stated is None else cls(**stated)
+        """Return what `plain` gave; None of anything else."""
+        try:
+            return cls(**{name: kind((stated or {})[name]) for name, kind in _FIELDS.items()})
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -67,7 +71,7 @@ class Frame:
 
     def astray(self, codes: UInt8Array) -> npt.NDArray[np.bool_]:
         """Say of each row of `codes`, padded to the width of training, whether it lies outside the frame."""
-        if not self.consensus:
+        if len(self.consensus) != codes.shape[1]:
             return np.zeros(len(codes), dtype=bool)
         letters = np.frombuffer(self.consensus.encode(), dtype=np.uint8)
         consensus = np.select([letters == ord(base) for base in "ACGT"], [1, 2, 4, 8]).astype(np.uint8)

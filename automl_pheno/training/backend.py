@@ -9,10 +9,9 @@ import keras
 import numpy as np
 
 from automl_pheno.errors import UnknownNameError
+from automl_pheno.keras_settings import BACKENDS
 from automl_pheno.training.device import limit_memory
 from automl_pheno.training.program import Program, State, Structure
-
-BACKENDS = ("tensorflow", "jax")
 
 
 class Epoch(Protocol):

@@ -155,6 +155,16 @@ def test_predict_matches_variants_by_id_and_counts_the_missing(folder: Path, run
         assert ("2 of the 30 variants" in done.out) == (name == "fewer")
     same = pd.read_csv(folder / "reversed.out")["prediction"]
     np.testing.assert_allclose(same, best.predict(dosages), atol=1e-9)
+    dosages[["v3", "v4"]].to_csv(folder / "few.csv")
+    refused = run("predict", "studies/dosages", "few.csv", "-o", "few.out")
+    assert refused.code == 2
+    assert "28 of the 30 variants that are read are missing (28 not in the input): v0, v1, v2, ...;" in refused.err
+    assert "say --allow-mismatch" in refused.err
+    assert not (folder / "few.out").exists()
+    allowed = run("predict", "studies/dosages", "few.csv", "-o", "few.out", "--allow-mismatch")
+    assert allowed.code == 0, allowed
+    assert "mismatch allowed: 28 of the 30 variants" in allowed.out
+    assert len(pd.read_csv(folder / "few.out")) == len(dosages)
     gaps = dosages.astype(float).assign(v3=np.nan, v4=np.nan)
     np.testing.assert_allclose(pd.read_csv(folder / "fewer.out")["prediction"], best.predict(gaps), atol=1e-9)
 
