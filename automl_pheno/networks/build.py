@@ -9,7 +9,7 @@ import keras
 
 from automl_pheno.networks.blocks import BUILDERS, Parts, plain_parts
 from automl_pheno.networks.twin import PositionGate, VariableDropout
-from automl_pheno.space.config import ModelConfig
+from automl_pheno.space.config import FlattenBlock, ModelConfig
 from automl_pheno.space.size import channels
 
 
@@ -52,14 +52,14 @@ def dropout_places(config: ModelConfig) -> tuple[float, ...]:
     """Return the rate of the dropout that follows each block, trunk and head, 0 for none.
 
     A maximum over values of which some are dropped and the others scaled up is larger than the maximum without
-    dropout, so a network trained with the one is off in scale with the other. So what blocks drop before a maximum over
-    positions is dropped after the last one, all together: ``1 - (1 - a)(1 - b)``. Behind a maximum over all positions
-    that is whole filters.
+    dropout, the more so the more values there are: a network trained with the one is off in scale with the other. So
+    where a trunk ends in a maximum over all positions, what its blocks drop is dropped behind that, whole filters, all
+    together: ``1 - (1 - a)(1 - b)``.
     """
     blocks = (*config.trunk, *config.head)
     rates = [float(getattr(block, "dropout", 0.0)) for block in blocks]
-    maxima = [i for i, block in enumerate(blocks) if getattr(block, "pooling", "none") == "max"]
-    for i in range(maxima[-1] if maxima else 0):
+    ends = [i for i, block in enumerate(blocks) if isinstance(block, FlattenBlock) and block.pooling == "max"]
+    for i in range(ends[0] if ends else 0):
         rates[i + 1] += rates[i] * (1.0 - rates[i + 1])
         rates[i] = 0.0
     return tuple(rates)

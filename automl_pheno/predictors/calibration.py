@@ -149,7 +149,8 @@ def scorable(observed: FloatArray, output: FloatArray, groups: IntArray) -> Floa
     error, step = observed - output, correction(output) - output
     gain, size = float((error * step).mean()), float((step * step).mean())
     root = max(gain * gain - size * (float((error * error).mean()) - honest), 0.0)
-    return output + min(max((gain - np.sqrt(root)) / size, 0.0), 1.0) * step
+    share = min(max(float(gain - np.sqrt(root)) / size, 0.0), 1.0)
+    return np.asarray(output + share * step)
 
 
 def out_of_fold(

@@ -36,7 +36,8 @@ class ConvBlock(Config):
     pooling: Literal["none", "max", "average"] = Field(default="none", description="After the activation.")
     pool_size: int = Field(default=2, ge=1, le=1000, description="Window and step of the pooling.")
     dropout: Rate = Field(
-        default=0.0, description="Rate, after the pooling; before a maximum over positions, after the last of those."
+        default=0.0,
+        description="Rate, after the pooling; where the trunk ends in a maximum over all positions, after that.",
     )
 
 
