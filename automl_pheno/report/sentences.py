@@ -19,9 +19,9 @@ from automl_pheno.study.verdict import comparison_sentence, weakness_warning
 _NOTHING = 1e-6
 """Scores as small are 0 but for rounding."""
 _SCALES: Mapping[Scale, str] = {
-    "right": "as large as predicted, as far as these samples can tell",
-    "narrow": "predictions lie too close together",
-    "wide": "predictions lie too far apart",
+    "right": "1, which is calibrated, lies within the interval",
+    "narrow": "more than 1, so predictions lie too close together",
+    "wide": "less than 1, so predictions lie too far apart",
     "unknown": "1 is calibrated",
 }
 PARTS = {

@@ -212,7 +212,7 @@ def the_scale_of_predictions_is_judged_by_the_interval_of_the_slope(run: RunFile
     winner = run.final["winner"]
     line = winner.get("calibration")
     if line is None or line["slope"] is None:
-        for words in ("close together", "far apart", "as far as these samples can tell"):
+        for words in ("close together", "far apart", "lies within the interval"):
             assert words not in text
         return
     assert ("predictions lie too close together" in text) == (line["slope_low"] > 1)
@@ -322,7 +322,7 @@ def of_dominance_nothing_is_said_without_heterozygotes(run: RunFiles, words: Wor
         return
     inbred = facts["highest_dosage"] > 1 and facts["heterozygosity"] <= 0.25 * facts["expected_heterozygosity"]
     assert ("These are inbred lines" in text) == inbred
-    assert ("dominance is given for" in text) == (facts["highest_dosage"] > 1 and facts["variants_with_dominance"] > 0)
+    assert ("Dominance is given for" in text) == (facts["highest_dosage"] > 1 and facts["variants_with_dominance"] > 0)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

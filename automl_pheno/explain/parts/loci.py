@@ -85,12 +85,12 @@ def _sentence(threshold: Threshold | None, n_blocks: int, why_not: str) -> str:
     passing = int(threshold.used.sum())
     if not passing:
         return (
-            f"No locus passes the threshold: at an expected share of {share} false ones, none of the {n_blocks} LD "
+            f"No locus passes the threshold: at an expected share of {share} false ones, none of the {n_blocks:,} LD "
             "blocks is used more by the model than decoys are. Their ranks are a hint at best."
         )
     noun = "block is a locus" if passing == 1 else "blocks are loci"
     return (
-        f"{passing} of {n_blocks} LD {noun} used by the model at an expected share of {share} false ones, by "
+        f"{passing:,} of {n_blocks:,} LD {noun} used by the model at an expected share of {share} false ones, by "
         f"comparison with decoys in {len(threshold.real)} refits."
     )
 
