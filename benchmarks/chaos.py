@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import random
@@ -58,6 +59,10 @@ fit:
 
 def trial(task: Mapping[str, Any], report: Any) -> dict[str, Any]:
     """Sleep through three steps; leave a mark at the start and at the end; fail where the experimenter wants it."""
+    import numpy as np
+
+    from automl_pheno.study.out_of_fold import pack
+
     scene = Path(os.environ["CHAOS_SCENE"])
     name = f"{task['name']}.{time.monotonic_ns()}"
     (scene / "marks" / f"{name}.start").touch()
@@ -72,7 +77,11 @@ def trial(task: Mapping[str, Any], report: Any) -> dict[str, Any]:
     if _takes(scene / "nan"):
         value = float("nan")
     (scene / "marks" / f"{name}.end").touch()
-    return {"state": "complete", "value": value, "scores": {"pearson_r": value}, "epochs": 2, "best_epoch": 1}
+    held_out = pack(np.array([value, math.nan]))
+    scores = {"pearson_r": value}
+    return {
+        "state": "complete", "value": value, "scores": scores, "epochs": 2, "best_epoch": 1, "held_out": held_out
+    }  # fmt: skip
 
 
 def _takes(order: Path) -> bool:
@@ -132,6 +141,7 @@ def verify(scene: Path, trials: int) -> None:
         wrong.append("parameters were counted twice")
     if lacking := [record.name for record in records if record.state == "complete" and record.name not in ended]:
         wrong.append(f"complete without a mark: {lacking}")
+    wrong += [f"held-out predictions of {record.name}" for record in records if not _has_held_out(run, record)]
     repeated = {f"toy-{number}" for record in records for number in record.retries}
     if lost := sorted(ended - names - repeated):
         wrong.append(f"finished, but neither recorded nor repeated: {lost}")
@@ -154,6 +164,14 @@ def verify(scene: Path, trials: int) -> None:
     facts = {"attempts": sum(kind == "start" for *_, kind in marks), "retried": sum(bool(r.retries) for r in records)}
     facts |= {"failed": sum(r.state == "failed" for r in records), "torn": _leftovers(run), "wrong": wrong}
     print(json.dumps(facts))
+
+
+def _has_held_out(run: Path, record: Any) -> bool:
+    """Return whether predictions are kept of a complete record, and of no other."""
+    from automl_pheno.study.out_of_fold import read_predictions
+
+    held_out = read_predictions(run, record.name, 2)
+    return held_out is None if record.state != "complete" else held_out is not None and held_out[0] == record.value
 
 
 def _leftovers(run: Path) -> int:
