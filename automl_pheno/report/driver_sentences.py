@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from automl_pheno.explain.loci.blocks import loci_sentence
 from automl_pheno.explain.motifs.places import place_words
 from automl_pheno.explain.mutagenesis.dosages import dominance_sentence
 from automl_pheno.report.motif_figures import matched_names
@@ -76,9 +77,15 @@ def _variant_drivers(explanation: ExplanationFiles) -> Iterator[str]:
     if blocks is None or "used" not in blocks:
         return
     used = blocks[blocks["used"].astype(str) == "True"].sort_values("mean_abs", ascending=False, kind="stable")
-    yield str(explanation.facts("loci").get("sentence") or f"{len(used):,} of {len(blocks):,} LD blocks pass decoys.")
+    yield loci(explanation) or f"{len(used):,} of {len(blocks):,} LD blocks pass decoys."
     if len(used):
         yield f"Those that the model uses most are led by {', '.join(f'`{name}`' for name in used['lead'].head(TOP))}."
+
+
+def loci(explanation: ExplanationFiles) -> str:
+    """Return how many loci the model uses; "" where that was not asked."""
+    facts = explanation.facts("loci")
+    return loci_sentence(facts) if "blocks" in facts else str(facts.get("sentence") or "")
 
 
 def _variant(row: Mapping[str, Any]) -> str:

@@ -75,7 +75,8 @@ def miami_picture(table: pd.DataFrame, used: set[str], unit: str, model: str = "
     how += f"p of its association with the trait on the development samples{f' ({model})' if model else ''}. "
     how += "Orange diamonds: loci used by the model beyond decoys. " if used else ""
     how += "Peaks that face each other are seen by both; neighbours share a peak through linkage."
-    picture = new_picture("Loci used by the model, over association", how, width=WIDE, height=4.4)
+    what = "Loci used by the model" if used else "Importance of each variant"
+    picture = new_picture(f"{what}, over association", how, width=WIDE, height=4.4)
     upper, lower = picture.figure.subplots(2, 1, sharex=True)
     places, words = _along(lower, table, upper)
     height = table["mean_abs"].to_numpy(dtype=np.float64)

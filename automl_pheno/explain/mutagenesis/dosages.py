@@ -317,7 +317,8 @@ def dominance_sentence(facts: Mapping[str, Any]) -> str:
     if share <= INBRED * expected:
         return f"These are inbred lines ({calls}): of dominance nothing can be known."
     if not known:
-        return f"Of dominance nothing can be known at any of the {variants:,} variants that were changed ({calls}; {rule})."
+        where = f"any of the {variants:,} variants that were changed"
+        return f"Of dominance nothing can be known at {where} ({calls}; {rule})."
     which = "all" if known == variants else f"{known:,} of the"
     return f"Dominance is given for {which} {variants:,} variants that were changed ({calls}; {rule})."
 
