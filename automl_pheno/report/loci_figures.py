@@ -186,7 +186,8 @@ def blocks_picture(
     if threshold is not None:
         rate = f", false discovery rate {float(facts['fdr']):.0%}" if facts.get("fdr") is not None else ""
         how += "Diamonds: the same in refits beside decoys that cannot matter; dashed: what decoys do not reach there"
-        how += f"{rate}. Orange blocks pass it: loci used by the model. "
+        how += f"{rate}. "
+        how += "Orange blocks pass it: loci used by the model. " if used.any() else "No block drawn here passes it. "
     elif used.any():
         how += "Orange: blocks that pass the test against decoys that cannot matter. "
     how += "A long block may add up many small contributions."

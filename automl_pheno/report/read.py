@@ -206,12 +206,13 @@ class RunFiles:
         return next((record for record in self.records if record.name == name), None)
 
     def trained(self) -> TrialRecord | None:
-        """Return the record whose learning curve to show: the winner's, or the best network's where a baseline won."""
+        """Return the record whose learning curve to show: the winner's; where a baseline won, that of its rival."""
         record = self.record(self.winner) if self.winner else None
-        if record is None or not record.curve:
+        if record is None or record.kind != "network":
             board = self.leaderboard
-            names = board.loc[(board["state"] == "complete") & (board["kind"] == "network"), "name"]
-            record = self.record(str(names.iloc[0])) if len(names) else None
+            names = board.loc[(board["state"] == "complete") & (board["kind"] == "network"), "name"].astype(str)
+            rival = ((self.final or {}).get("comparison") or {}).get("network")
+            record = self.record(str(rival or next(iter(names), "")))
         return record if record is not None and record.curve else None
 
     def tested(self) -> list[str]:

@@ -45,7 +45,7 @@ def _tone(run: RunFiles) -> Tone:
 def leaderboard(run: RunFiles) -> Iterator[Markup]:
     """Yield the leaderboard: what decides, and folded, with all metrics and parameters."""
     table, name, label = run.leaderboard, run.metric.name, run.metric.label
-    columns: dict[str, tuple[str, Callable[[Mapping[str, Any]], Cell]]] = {
+    columns: dict[str, tuple[str, Callable[[Mapping[Any, Any]], Cell]]] = {
         "rank": ("rank", lambda row: _whole(row["rank"])),
         "name": ("name", lambda row: _text(row["name"])),
         "kind": ("kind", lambda row: _text(row["kind"])),
@@ -76,7 +76,7 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
     yield from _all_columns(run)
 
 
-def _interval(row: Mapping[str, Any], name: str, bounds: str) -> Cell:
+def _interval(row: Mapping[Any, Any], name: str, bounds: str) -> Cell:
     return with_interval(row, name, bounds), None if pd.isna(row[name]) else float(row[name])
 
 

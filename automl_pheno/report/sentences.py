@@ -6,6 +6,7 @@ Each is made from the numbers of `facts` by one function, which is tested agains
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -66,6 +67,12 @@ def winner(outcome: Outcome) -> Iterator[str]:
         yield f"**The best predictor of {outcome.trait} is {who}**, {chosen}."
     else:
         yield f"**The winner for {outcome.trait} is {who}**, {chosen}."
+    if outcome.passed_over is not None:
+        best, value = outcome.passed_over
+        yield (
+            f"It is the hand-made configuration: {best} is better in validation ({number(value)}), but by no more than "
+            "the rule of choice asks."
+        )
     yield from ties(outcome)
     if outcome.score is None:
         yield f"It was not tested: {outcome.note or 'there is no test set'}."
@@ -180,11 +187,11 @@ def mattered(run: RunFiles) -> Iterator[str]:
 
 
 def learning_title(run: RunFiles) -> str:
-    """Return whose learning curve is shown: the winner's, or the best network's where a baseline won."""
+    """Return whose learning curve is shown: the winner's, or a network's where a baseline won."""
     record = run.trained()
     if record is None or record.name == run.winner:
         return "How the winner learnt"
-    return f"How {record.name} learnt, the best network"
+    return f"How the network {record.name} learnt"
 
 
 def cautions(run: RunFiles) -> Iterator[str]:
@@ -244,12 +251,12 @@ def number(value: Any) -> str:
 
 def interval(low: float | None, high: float | None, before: str = "") -> str:
     """Return an interval in words behind `before`; "" where it is not known."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if low is None or high is None or math.isnan(low + high):
         return ""
     return f"{before}{number(low)} to {number(high)}"
 
 
-def with_interval(row: Mapping[str, Any], name: str, bounds: str) -> str:
+def with_interval(row: Mapping[Any, Any], name: str, bounds: str) -> str:
     """Return a number of the leaderboard with the interval of its columns ``<bounds>_low`` and ``_high``."""
     if row.get(name) is None or pd.isna(row[name]):
         return ""

@@ -114,6 +114,10 @@ def _final(draw: Any, complete: list[TrialRecord], metric: str) -> tuple[dict[st
         final["tied_with"] = [name for name in tied if name != entries[0]["name"]]
         final["tie_note"] = "It is one of several." if final["tied_with"] and draw(st.booleans()) else ""
         final["pooled"] = draw(st.booleans())
+        nets = [entry for entry in entries if entry["kind"] == "network"]
+        if nets:  # the rule of choice took the first, be it the best or not
+            best = draw(st.sampled_from(nets))
+            final["choice"] = {"network": nets[0]["name"], "best": best["name"], "of_best": best["validation"]}
     kinds = {kind: next((e["name"] for e in entries if e["kind"] == kind), None) for kind in ("network", "baseline")}
     if n_test > 2 and all(kinds.values()):
         final["comparison"] = {**kinds, **draw(_comparisons(metric, old)), "sentence": draw(STALE)}

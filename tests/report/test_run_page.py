@@ -105,7 +105,7 @@ def test_the_report_of_genotypes_shows_loci_beside_association(genotype_report: 
         "most are led by snp40",
         "1 of 18 LD blocks is a locus used by the model", "inflation 1.04",
         "not shown to be causal", "What a change of dosage does", "All contributions are in normal scores",
-        "Not stable: refits of the winner rank importance differently",
+        "Not stable: refits of the winner with other seeds rank importance differently",
         "Network and GBLUP agree on which LD blocks matter",
         "Motifs: motifs are of sequences", "A simple stand-in: ValueError: singular",
         "mean absolute contribution to the prediction (normal scores)",
@@ -124,10 +124,9 @@ def test_where_a_baseline_won_the_curve_is_said_to_be_of_the_best_network(make_r
     run = make_run(noise={"ridge": 0.8, "cnn-28": 1.6}, explained=False)
     write_report(run)
     _, text = read(run / "report.html")
-    board = read_run(run).leaderboard
-    best = board.loc[board["kind"] == "network", "name"].iloc[0]
+    best = json.loads((run / "final.json").read_text())["comparison"]["network"]
     assert "The best predictor of yield is the baseline ridge" in text
-    assert f"How {best} learnt, the best network Learning curve of {best}" in text
+    assert f"How the network {best} learnt Learning curve of {best}" in text
     assert "How the winner learnt" not in text
 
 

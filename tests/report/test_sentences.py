@@ -199,6 +199,9 @@ def a_winner_is_called_the_best_only_where_nothing_objects(run: RunFiles, words:
     assert ("Validation does not single it out" in text) == tied
     for name in final.get("tied_with", ()):
         assert name in text or final["tie_note"] in text
+    choice = final.get("choice") or {"network": "", "best": ""}
+    stands_in = choice["network"] == final["winner"]["name"] and choice["best"] != choice["network"]
+    assert (f"It is the hand-made configuration: {choice['best']} is better" in text) == stands_in
     contradicted = verdict == ("worse" if kind == "network" else "better")
     assert ("on the test set the best" in text) == contradicted
 
@@ -228,13 +231,12 @@ def nothing_is_said_of_how_a_forest_learnt(run: RunFiles, words: Words) -> None:
     text = words.page
     if run.winner in BASELINES:
         assert "Howthewinnerlearnt" not in text
-    board = run.leaderboard
-    best = board.loc[(board["kind"] == "network") & (board["state"] == "complete"), "name"]
-    for name in {record.name for record in run.records} & set(re.findall(r"(net_\w)learnt,thebestnetwork", text)):
-        assert run.winner != name
-        assert name == best.iloc[0]
+    rival = ((run.final or {}).get("comparison") or {}).get("network")
+    for name in re.findall(r"Howthenetwork(net_\w)learnt", text):
+        assert run.winner in BASELINES
+        assert rival in (None, name)
     shown = run.trained()
-    assert (shown is not None) == ("Howthewinnerlearnt" in text or "learnt,thebestnetwork" in text)
+    assert (shown is not None) == ("Howthewinnerlearnt" in text or "Howthenetworknet_" in text)
 
 
 @check
@@ -290,6 +292,11 @@ def stability_and_sums_are_worded_by_their_numbers(run: RunFiles, words: Words) 
     rank = explanation.facts("stability").get("spearman_mean")
     assert ("How stable:" in text) == (rank is not None and rank >= 0.8)
     assert ("**Not stable:**" in text) == (rank is not None and rank < 0.8)
+    if rank is not None:
+        source = explanation.facts("stability")["source"]
+        assert ("that the winner averages" in text) == (source == "members")
+        assert ("with other seeds" in text) == (source == "refits")
+        assert ("to samples drawn anew" in text) == (source == "bootstrap")
     additive = explanation.facts("surrogate").get("r2_additive")
     assert ("nearly the sum" in text) == (additive is not None and additive >= 0.8)
     assert ("not only a sum" in text) == (additive is not None and additive < 0.8)

@@ -288,15 +288,13 @@ def known_effects(table: pd.DataFrame, classes: DosageClasses) -> pd.DataFrame:
     training individual has dosage 2 (presence and absence, rare alleles), that from 0 to 1; where none has 0, that from
     1 to 2.
     """
-    found = table.copy()
+    found: pd.DataFrame = table.copy()
     seen = classes.counts > 0
     for dosage in range(3):
         found[f"n_{dosage}"] = classes.counts[dosage]
     effects = found[["effect_0", "effect_1", "effect_2"]].to_numpy(dtype=np.float64).T
-    found["additive"] = np.where(
-        seen[1] & ~seen[2], effects[1] - effects[0], np.where(seen[1] & ~seen[0], effects[2] - effects[1],
-                                                              found["additive"])
-    )  # fmt: skip
+    steps = [effects[1] - effects[0], effects[2] - effects[1]]
+    found["additive"] = np.select([seen[1] & ~seen[2], seen[1] & ~seen[0]], steps, found["additive"])
     found["dominance"] = np.where(classes.dominance_known, found["dominance"], np.nan)
     return found
 
