@@ -216,20 +216,14 @@ class RunFiles:
         return record if record is not None and record.curve else None
 
     def tested(self) -> list[str]:
-        """Return the winner and the best of the other kind, as far as there are predictions for the test set."""
+        """Return the winner and its rival of the other kind, as far as there are predictions for the test set."""
         if self.predictions is None or self.final is None:
             return []
         columns = set(self.predictions.columns)
         winner = self.final["winner"]
-        other = next(
-            (
-                one["name"]
-                for one in self.final["finalists"]
-                if one["name"] in columns and one["kind"] != winner["kind"]
-            ),
-            None,
-        )
-        return [name for name in (winner["name"], other) if name in columns]
+        comparison = self.final.get("comparison") or {}
+        rival = comparison.get("baseline" if winner["kind"] == "network" else "network")
+        return [str(name) for name in (winner["name"], rival) if name in columns]
 
 
 def read_run(path: Path) -> RunFiles:

@@ -196,8 +196,11 @@ def learning_title(run: RunFiles) -> str:
 
 def cautions(run: RunFiles) -> Iterator[str]:
     """Yield what not to conclude."""
-    if run.final is None or not run.final["winner"].get("test"):
-        yield "Validation scores choose the winner and flatter it; only the sealed test set says how well it predicts."
+    flattered = "Validation scores choose the winner and flatter it"
+    if run.final is None:
+        yield f"{flattered}; only the sealed test set says how well it predicts."
+    elif not run.final["winner"].get("test"):
+        yield f"{flattered}, and no test set says how well it predicts new samples."
     else:
         yield (
             "The interval is for new samples drawn as these were. It says nothing about other populations, "
