@@ -52,8 +52,8 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
         "state": ("state", lambda row: _text(row["state"])),
         f"val_{name}": (f"validation {label}", lambda row: _score(row[f"val_{name}"])),
         "val_sd": ("± sd", lambda row: _score(row["val_sd"])),
-        f"test_{name}": (f"test {label} (95 %)", lambda row: _interval(row, f"test_{name}", "test")),
-        "test_slope": ("slope (95 %)", lambda row: _interval(row, "test_slope", "test_slope")),
+        f"test_{name}": (f"test {label} (95\u00a0%)", lambda row: _interval(row, f"test_{name}", "test")),
+        "test_slope": ("slope (95\u00a0%)", lambda row: _interval(row, "test_slope", "test_slope")),
         "test_intercept": ("intercept", lambda row: _score(row["test_intercept"])),
         "weights": ("weights", lambda row: _whole(row["weights"])),
         "epochs": ("epochs", lambda row: _whole(row["epochs"] if row["kind"] == "network" else None)),
@@ -135,7 +135,7 @@ def prediction(run: RunFiles) -> Iterator[Markup]:
     header = ["finalist", "kind", *(metric_label(m) for m in metrics)]
     lines = [one.get("calibration") or {} for one in tested]
     for name in ("slope", "intercept") if any(line.get("slope") is not None for line in lines) else ():
-        header.append(f"{name} (95 %)")
+        header.append(f"{name} (95\u00a0%)")
         for row, line in zip(rows, lines, strict=True):
             row.append(_interval({name: None, **line}, name, name))
     yield html.sortable(header, rows, numeric=range(2, len(header)), caption="Finalists on the test set")

@@ -121,11 +121,12 @@ def deep_learning(outcome: Outcome) -> str:
 
 def scale(name: str, line: Calibration) -> str:
     """Return by how much observed values rise with the predictions of `name`."""
-    slope = interval(line.slope_low, line.slope_high, ", 95 % interval ")
+    slope = interval(line.slope_low, line.slope_high, "95 % interval ")
     intercept = interval(line.intercept_low, line.intercept_high, ", ")
+    inside = f"{slope}{'; ' if slope else ''}intercept {number(line.intercept)}{intercept}"
     return (
-        f"Observed values rise by {number(line.slope)} for each 1 that predictions of {name} rise (slope{slope}; "
-        f"intercept {number(line.intercept)}{intercept}): {_SCALES[line.scale]}."
+        f"Observed values rise by {number(line.slope)} for each 1 that predictions of {name} rise ({inside}): "
+        f"{_SCALES[line.scale]}."
     )
 
 
@@ -249,7 +250,7 @@ def number(value: Any) -> str:
     known = float(value)
     if abs(known) < _NOTHING:
         return "0.000"
-    return f"{known:.3f}" if 0.05 <= abs(known) < 100 or known == 0 else f"{known:.3g}"
+    return f"{known:.3f}" if 0.01 <= abs(known) < 100 or known == 0 else f"{known:.3g}"
 
 
 def interval(low: float | None, high: float | None, before: str = "") -> str:
