@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from automl_pheno.explain.loci.blocks import loci_sentence
 from automl_pheno.explain.motifs.places import place_words
 from automl_pheno.explain.mutagenesis.dosages import dominance_sentence
 from automl_pheno.report.motif_figures import matched_names
@@ -19,6 +20,11 @@ EXACT = 1e-4
 ALIKE = 0.8
 """From this rank correlation on two rankings are called alike, and from this R² on effects nearly a sum."""
 _CURVED = 0.5
+_REFITS = {
+    "members": "the networks that the winner averages",
+    "refits": "refits of the winner with other seeds",
+    "bootstrap": "refits of the winner to samples drawn anew",
+}
 _Q = 0.05
 """In an older explanation."""
 
@@ -76,9 +82,15 @@ def _variant_drivers(explanation: ExplanationFiles) -> Iterator[str]:
     if blocks is None or "used" not in blocks:
         return
     used = blocks[blocks["used"].astype(str) == "True"].sort_values("mean_abs", ascending=False, kind="stable")
-    yield str(explanation.facts("loci").get("sentence") or f"{len(used):,} of {len(blocks):,} LD blocks pass decoys.")
+    yield loci(explanation) or f"{len(used):,} of {len(blocks):,} LD blocks pass decoys."
     if len(used):
         yield f"Those that the model uses most are led by {', '.join(f'`{name}`' for name in used['lead'].head(TOP))}."
+
+
+def loci(explanation: ExplanationFiles) -> str:
+    """Return how many loci the model uses; "" where that was not asked."""
+    facts = explanation.facts("loci")
+    return loci_sentence(facts) if "blocks" in facts else str(facts.get("sentence") or "")
 
 
 def _variant(row: Mapping[str, Any]) -> str:
@@ -134,6 +146,11 @@ def _trust(explanation: ExplanationFiles) -> Iterator[str]:
         yield of_dominance
 
 
+def refits(facts: Mapping[str, Any]) -> str:
+    """Return which fits of the winner were compared."""
+    return _REFITS.get(str(facts.get("source")), "refits of the winner")
+
+
 def surrogate(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield how far predictions around one sequence are a sum of single effects."""
     additive = facts.get("r2_additive")
@@ -148,13 +165,9 @@ def stability(facts: Mapping[str, Any]) -> Iterator[str]:
     rank = facts.get("spearman_mean")
     if rank is None:
         return
-    who = (
-        "the networks that the winner averages rank"
-        if facts.get("source") == "members"
-        else "refits of the winner rank"
-    )
-    words = f"How stable: {who} importance alike" if rank >= ALIKE else (
-        f"**Not stable:** {who} importance differently, so single places are uncertain"
+    who = refits(facts)
+    words = f"How stable: {who} rank importance alike" if rank >= ALIKE else (
+        f"**Not stable:** {who} rank importance differently, so single places are uncertain"
     )  # fmt: skip
     share = facts.get("top_share")
     top = f"; {float(share):.0%} of the most important tenth is the same in all" if share is not None else ""

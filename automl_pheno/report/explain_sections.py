@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from automl_pheno.explain.motifs.places import place_words
-from automl_pheno.report import html, sentences
+from automl_pheno.report import driver_sentences, html, sentences
 from automl_pheno.report.html import Markup
 from automl_pheno.report.motif_figures import matched_names, most_needed
 from automl_pheno.report.read import ExplanationFiles, RunFiles
@@ -119,7 +119,7 @@ def blocks(explanation: ExplanationFiles) -> Iterator[Markup]:
 def said_by(explanation: ExplanationFiles, *parts: str) -> Iterator[Markup]:
     """Yield the sentences with which parts describe themselves."""
     for part in parts:
-        sentence = explanation.facts(part).get("sentence")
+        sentence = driver_sentences.loci(explanation) if part == "loci" else explanation.facts(part).get("sentence")
         if sentence:
             yield html.tag("p", str(sentence))
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from automl_pheno.data.dataset import FloatArray
 from automl_pheno.explain.logo import draw_logo
+from automl_pheno.report.driver_sentences import refits
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import RunFiles
 from automl_pheno.report.style import (
@@ -241,8 +242,8 @@ def stability_picture(table: pd.DataFrame, unit: str, facts: dict[str, Any]) -> 
         ``position`` or ``id``, ``mean, sd``.
     """
     count = facts.get("refits")
-    who = "members of the winner" if facts.get("source") == "members" else "refits with other seeds"
-    how = f"Importance ({unit}) by {f'{count} ' if count else ''}{who}: mean ± sd. Where the spread is as large as the "
+    how = f"Importance ({unit}) by {refits(facts)}{f', {count} in all' if count else ''}: mean ± sd. "
+    how += "Where the spread is as large as the "
     how += "mean, another training would tell another story."
     if "position" in table.columns:
         picture = new_picture("How stable is the importance?", how, width=WIDE, height=2.6)

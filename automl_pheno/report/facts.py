@@ -6,6 +6,7 @@ here or where the number is made, from numbers alone; a sentence is never read b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -56,6 +57,8 @@ class Outcome:
         None where it is not known: not tested, or a constant prediction.
     tied_with, tie_note
         Candidates that validation cannot tell apart from the winner, and that in a sentence.
+    passed_over
+        The network that is better in validation, and its value, where by the rule of choice the winner stands for it.
     comparison
         Of the best network with the best baseline; None where one of the two is missing.
     note
@@ -76,6 +79,7 @@ class Outcome:
     calibration: Calibration | None = None
     tied_with: Sequence[str] = ()
     tie_note: str = ""
+    passed_over: tuple[str, float] | None = None
     comparison: Mapping[str, Any] | None = None
     note: str = ""
 
@@ -119,9 +123,17 @@ def outcome_of(run: RunFiles) -> Outcome | None:
         calibration=calibration_of(final, run.predictions, str(winner["name"])),
         tied_with=tuple(map(str, final.get("tied_with") or ())),
         tie_note=str(final.get("tie_note") or ""),
+        passed_over=_passed_over(final),
         comparison=final.get("comparison"),
         note=str(final.get("note") or ""),
     )
+
+
+def _passed_over(final: Mapping[str, Any]) -> tuple[str, float] | None:
+    choice = final.get("choice") or {}
+    if choice.get("network") != final["winner"]["name"] or choice["best"] == choice["network"]:
+        return None
+    return str(choice["best"]), float(choice["of_best"])
 
 
 def calibration_of(final: Mapping[str, Any] | None, predictions: pd.DataFrame | None, name: str) -> Calibration | None:
@@ -140,7 +152,7 @@ def calibration_of(final: Mapping[str, Any] | None, predictions: pd.DataFrame | 
         return None
     both = predictions[["observed", name]].dropna()
     slope, intercept = calibration(both["observed"].to_numpy(dtype=float), both[name].to_numpy(dtype=float))
-    return None if pd.isna(slope) else Calibration(slope=slope, intercept=intercept)
+    return None if math.isnan(slope) else Calibration(slope=slope, intercept=intercept)
 
 
 def is_leakage_free(card: Mapping[str, Any]) -> bool:

@@ -75,7 +75,8 @@ def miami_picture(table: pd.DataFrame, used: set[str], unit: str, model: str = "
     how += f"p of its association with the trait on the development samples{f' ({model})' if model else ''}. "
     how += "Orange diamonds: loci used by the model beyond decoys. " if used else ""
     how += "Peaks that face each other are seen by both; neighbours share a peak through linkage."
-    picture = new_picture("Loci used by the model, over association", how, width=WIDE, height=4.4)
+    what = "Loci used by the model" if used else "Importance of each variant"
+    picture = new_picture(f"{what}, over association", how, width=WIDE, height=4.4)
     upper, lower = picture.figure.subplots(2, 1, sharex=True)
     places, words = _along(lower, table, upper)
     height = table["mean_abs"].to_numpy(dtype=np.float64)
@@ -185,7 +186,8 @@ def blocks_picture(
     if threshold is not None:
         rate = f", false discovery rate {float(facts['fdr']):.0%}" if facts.get("fdr") is not None else ""
         how += "Diamonds: the same in refits beside decoys that cannot matter; dashed: what decoys do not reach there"
-        how += f"{rate}. Orange blocks pass it: loci used by the model. "
+        how += f"{rate}. "
+        how += "Orange blocks pass it: loci used by the model. " if used.any() else "No block drawn here passes it. "
     elif used.any():
         how += "Orange: blocks that pass the test against decoys that cannot matter. "
     how += "A long block may add up many small contributions."

@@ -12,6 +12,7 @@ from automl_pheno.data.dataset import FloatArray
 from automl_pheno.data.encode import BASES
 from automl_pheno.explain.logo import draw_logo
 from automl_pheno.explain.mutagenesis.dosages import dosage_classes, known_effects
+from automl_pheno.report.driver_sentences import q_level
 from automl_pheno.report.explanation_figures import ROW, limit, window
 from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import ExplanationFiles, RunFiles
@@ -130,7 +131,8 @@ def _mutation_profile(run: RunFiles) -> Picture | None:
             if all(abs(x[row] - other) > 0.06 * len(x) for other in taken):
                 taken.append(float(x[row]))
                 right.annotate(str(table["strongest"].iloc[row]), (x[row], most[row]), xytext=(0, 2), ha="center",
-                               textcoords="offset points", fontsize=SMALL)  # fmt: skip
+                               textcoords="offset points", fontsize=SMALL,
+                               bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8})  # fmt: skip
     return picture
 
 
@@ -310,9 +312,10 @@ def _interaction_null(run: RunFiles) -> Picture | None:
     edges = np.linspace(0.0, max(float(null.max()), float(np.nanmax(sizes)), 1e-12), 40)
     axes.hist(null, bins=edges, density=True, color="0.8", label=f"chance ({len(null):,})")
     axes.hist(sizes, bins=edges, density=True, histtype="step", color=NETWORK, lw=1.6, label=f"tested ({len(sizes):,})")
-    if "q" in table and (table["q"] < 0.05).any():
-        least = float(sizes[(table["q"] < 0.05).to_numpy()].min())
-        axes.axvline(least, color=BASELINE, ls="--", lw=1.2, label="q < 0.05 from here")
+    level = q_level(explanation.facts("interactions"))
+    if "q" in table and (table["q"] <= level).any():
+        least = float(sizes[(table["q"] <= level).to_numpy()].min())
+        axes.axvline(least, color=BASELINE, ls="--", lw=1.2, label=f"q <= {level:g} from here")
     legend_above(axes)
     return picture
 

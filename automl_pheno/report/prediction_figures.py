@@ -57,7 +57,7 @@ def predicted_observed_picture(
         axes.plot([low, high], [low, high], color=INK, lw=1)
         _cloud(axes, predicted, observed)
         r, r2 = (METRICS[m].function(observed, predicted) for m in ("pearson_r", "r2"))
-        words = f"{name} (n = {len(observed):,})\nr = {r:.3f}, R² = {r2:.3f}"
+        words = f"{name} (n = {len(observed):,})\nr = {r + 0.0:.3f}, R² = {round(r2, 3) + 0.0:.3f}"
         line = (lines or {}).get(name)
         if line is not None:
             ends = np.array([predicted.min(), predicted.max()])

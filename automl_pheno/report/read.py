@@ -207,29 +207,24 @@ class RunFiles:
         return next((record for record in self.records if record.name == name), None)
 
     def trained(self) -> TrialRecord | None:
-        """Return the record whose learning curve to show: the winner's, or the best network's where a baseline won."""
+        """Return the record whose learning curve to show: the winner's; where a baseline won, that of its rival."""
         record = self.record(self.winner) if self.winner else None
-        if record is None or not record.curve:
+        if record is None or record.kind != "network":
             board = self.leaderboard
-            names = board.loc[(board["state"] == "complete") & (board["kind"] == "network"), "name"]
-            record = self.record(str(names.iloc[0])) if len(names) else None
+            names = board.loc[(board["state"] == "complete") & (board["kind"] == "network"), "name"].astype(str)
+            rival = ((self.final or {}).get("comparison") or {}).get("network")
+            record = self.record(str(rival or next(iter(names), "")))
         return record if record is not None and record.curve else None
 
     def tested(self) -> list[str]:
-        """Return the winner and the best of the other kind, as far as there are predictions for the test set."""
+        """Return the winner and its rival of the other kind, as far as there are predictions for the test set."""
         if self.predictions is None or self.final is None:
             return []
         columns = set(self.predictions.columns)
         winner = self.final["winner"]
-        other = next(
-            (
-                one["name"]
-                for one in self.final["finalists"]
-                if one["name"] in columns and one["kind"] != winner["kind"]
-            ),
-            None,
-        )
-        return [name for name in (winner["name"], other) if name in columns]
+        comparison = self.final.get("comparison") or {}
+        rival = comparison.get("baseline" if winner["kind"] == "network" else "network")
+        return [str(name) for name in (winner["name"], rival) if name in columns]
 
 
 def read_run(path: Path) -> RunFiles:

@@ -46,22 +46,24 @@ def _tone(run: RunFiles) -> Tone:
 def leaderboard(run: RunFiles) -> Iterator[Markup]:
     """Yield the leaderboard: what decides, and folded, with all metrics and parameters."""
     table, name, label = run.leaderboard, run.metric.name, run.metric.label
-    columns: dict[str, tuple[str, Callable[[Mapping[str, Any]], Cell]]] = {
+    columns: dict[str, tuple[str, Callable[[Mapping[Any, Any]], Cell]]] = {
         "rank": ("rank", lambda row: _whole(row["rank"])),
         "name": ("name", lambda row: _text(row["name"])),
         "kind": ("kind", lambda row: _text(row["kind"])),
         "state": ("state", lambda row: _text(row["state"])),
         f"val_{name}": (f"validation {label}", lambda row: _score(row[f"val_{name}"])),
         "val_sd": ("± sd", lambda row: _score(row["val_sd"])),
-        f"test_{name}": (f"test {label} (95 %)", lambda row: _interval(row, f"test_{name}", "test")),
-        "test_slope": ("slope (95 %)", lambda row: _interval(row, "test_slope", "test_slope")),
-        "test_intercept": ("intercept (95 %)", lambda row: _interval(row, "test_intercept", "test_intercept")),
+        f"test_{name}": (f"test {label} (95\u00a0%)", lambda row: _interval(row, f"test_{name}", "test")),
+        "test_slope": ("slope (95\u00a0%)", lambda row: _interval(row, "test_slope", "test_slope")),
+        "test_intercept": ("intercept", lambda row: _score(row["test_intercept"])),
         "weights": ("weights", lambda row: _whole(row["weights"])),
         "epochs": ("epochs", lambda row: _whole(row["epochs"] if row["kind"] == "network" else None)),
         "seconds": ("seconds", lambda row: _seconds(row["seconds"])),
     }
     always = {"rank", "name", "kind", "state", f"val_{name}"}
     shown = [key for key in columns if key in always or (key in table and bool(table[key].notna().any()))]
+    if (table["state"] == "complete").all():
+        shown.remove("state")
     rows = [[columns[key][1](row) for key in shown] for row in table.to_dict("records")]
     numeric = {i for i, key in enumerate(shown) if key not in ("name", "kind", "state")}
     caption = "Networks and baselines, best first"
@@ -77,7 +79,7 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
     yield from _all_columns(run)
 
 
-def _interval(row: Mapping[str, Any], name: str, bounds: str) -> Cell:
+def _interval(row: Mapping[Any, Any], name: str, bounds: str) -> Cell:
     return with_interval(row, name, bounds), None if pd.isna(row[name]) else float(row[name])
 
 
@@ -134,6 +136,11 @@ def prediction(run: RunFiles) -> Iterator[Markup]:
     metrics = [name for name in tested[0]["test"] if any(one["test"].get(name) is not None for one in tested)]
     rows = [[_text(one["name"]), _text(one["kind"]), *(_score(one["test"].get(m)) for m in metrics)] for one in tested]
     header = ["finalist", "kind", *(metric_label(m) for m in metrics)]
+    lines = [one.get("calibration") or {} for one in tested]
+    for name in ("slope", "intercept") if any(line.get("slope") is not None for line in lines) else ():
+        header.append(f"{name} (95\u00a0%)")
+        for row, line in zip(rows, lines, strict=True):
+            row.append(_interval({name: None, **line}, name, name))
     yield html.sortable(header, rows, numeric=range(2, len(header)), caption="Finalists on the test set")
     for sentence in sentences.errors(run, str(run.final["winner"]["name"])):
         yield html.tag("p", sentence)

@@ -63,6 +63,8 @@ def leaderboard_picture(table: pd.DataFrame, metric: Metric) -> Picture:
     how += "; its line is ± 1 sd over folds. " if bool(shown["val_sd"].notna().any()) else ". "
     how += "Diamond: sealed test set with its 95 % bootstrap interval." if tested else "The test set is still sealed."
     how += " Networks are bold."
+    if len(networks) > MOST_NETWORKS:
+        how += f" Of {len(networks):,} complete networks the best {MOST_NETWORKS} are drawn."
     picture = new_picture("Networks and baselines", how, height=0.9 + 0.27 * len(shown))
     axes = tidy(picture.figure.subplots(), x=metric.label)
     for row, entry in enumerate(shown.to_dict("records")):

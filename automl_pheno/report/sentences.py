@@ -6,6 +6,7 @@ Each is made from the numbers of `facts` by one function, which is tested agains
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,9 +20,9 @@ from automl_pheno.study.verdict import comparison_sentence, weakness_warning
 _NOTHING = 1e-6
 """Scores as small are 0 but for rounding."""
 _SCALES: Mapping[Scale, str] = {
-    "right": "as large as predicted, as far as these samples can tell",
-    "narrow": "predictions lie too close together",
-    "wide": "predictions lie too far apart",
+    "right": "1, which is calibrated, lies within the interval",
+    "narrow": "more than 1, so predictions lie too close together",
+    "wide": "less than 1, so predictions lie too far apart",
     "unknown": "1 is calibrated",
 }
 PARTS = {
@@ -66,6 +67,12 @@ def winner(outcome: Outcome) -> Iterator[str]:
         yield f"**The best predictor of {outcome.trait} is {who}**, {chosen}."
     else:
         yield f"**The winner for {outcome.trait} is {who}**, {chosen}."
+    if outcome.passed_over is not None:
+        best, value = outcome.passed_over
+        yield (
+            f"It is the hand-made configuration: {best} is better in validation ({number(value)}), but by no more than "
+            "the rule of choice asks."
+        )
     yield from ties(outcome)
     if outcome.score is None:
         yield f"It was not tested: {outcome.note or 'there is no test set'}."
@@ -114,11 +121,12 @@ def deep_learning(outcome: Outcome) -> str:
 
 def scale(name: str, line: Calibration) -> str:
     """Return by how much observed values rise with the predictions of `name`."""
-    slope = interval(line.slope_low, line.slope_high, ", 95 % interval ")
+    slope = interval(line.slope_low, line.slope_high, "95 % interval ")
     intercept = interval(line.intercept_low, line.intercept_high, ", ")
+    inside = f"{slope}{'; ' if slope else ''}intercept {number(line.intercept)}{intercept}"
     return (
-        f"Observed values rise by {number(line.slope)} for each 1 that predictions of {name} rise (slope{slope}; "
-        f"intercept {number(line.intercept)}{intercept}): {_SCALES[line.scale]}."
+        f"Observed values rise by {number(line.slope)} for each 1 that predictions of {name} rise ({inside}): "
+        f"{_SCALES[line.scale]}."
     )
 
 
@@ -180,17 +188,20 @@ def mattered(run: RunFiles) -> Iterator[str]:
 
 
 def learning_title(run: RunFiles) -> str:
-    """Return whose learning curve is shown: the winner's, or the best network's where a baseline won."""
+    """Return whose learning curve is shown: the winner's, or a network's where a baseline won."""
     record = run.trained()
     if record is None or record.name == run.winner:
         return "How the winner learnt"
-    return f"How {record.name} learnt, the best network"
+    return f"How the network {record.name} learnt"
 
 
 def cautions(run: RunFiles) -> Iterator[str]:
     """Yield what not to conclude."""
-    if run.final is None or not run.final["winner"].get("test"):
-        yield "Validation scores choose the winner and flatter it; only the sealed test set says how well it predicts."
+    flattered = "Validation scores choose the winner and flatter it"
+    if run.final is None:
+        yield f"{flattered}; only the sealed test set says how well it predicts."
+    elif not run.final["winner"].get("test"):
+        yield f"{flattered}, and no test set says how well it predicts new samples."
     else:
         yield (
             "The interval is for new samples drawn as these were. It says nothing about other populations, "
@@ -239,17 +250,17 @@ def number(value: Any) -> str:
     known = float(value)
     if abs(known) < _NOTHING:
         return "0.000"
-    return f"{known:.3f}" if 0.05 <= abs(known) < 100 or known == 0 else f"{known:.3g}"
+    return f"{known:.3f}" if 0.01 <= abs(known) < 100 or known == 0 else f"{known:.3g}"
 
 
 def interval(low: float | None, high: float | None, before: str = "") -> str:
     """Return an interval in words behind `before`; "" where it is not known."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if low is None or high is None or math.isnan(low + high):
         return ""
     return f"{before}{number(low)} to {number(high)}"
 
 
-def with_interval(row: Mapping[str, Any], name: str, bounds: str) -> str:
+def with_interval(row: Mapping[Any, Any], name: str, bounds: str) -> str:
     """Return a number of the leaderboard with the interval of its columns ``<bounds>_low`` and ``_high``."""
     if row.get(name) is None or pd.isna(row[name]):
         return ""

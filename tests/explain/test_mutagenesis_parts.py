@@ -11,6 +11,7 @@ import automl_pheno.explain.parts.surrogate  # noqa: F401  registers it
 from automl_pheno.data.dataset import Examples, Inputs
 from automl_pheno.data.encode import decode, one_hot
 from automl_pheno.explain.attribution import Attribution, at_bases
+from automl_pheno.explain.mutagenesis.dosages import dominance_sentence, dosage_classes
 from automl_pheno.explain.parts.protocol import PARTS, NotApplicableError, Part, PartRequest
 from automl_pheno.explain.scoring import score_function
 
@@ -200,3 +201,42 @@ def test_a_surrogate_of_genotypes_or_of_a_constant_has_nothing_to_say() -> None:
     constant = type("Constant", (), {"kind": "mean", "predict": lambda _, inputs: np.ones(len(inputs))})()
     with pytest.raises(NotApplicableError, match="nothing to fit"):
         PARTS["surrogate"](request(constant, sequences(20)))
+
+
+def test_of_inbred_lines_nothing_is_said_of_dominance() -> None:
+    inputs = genotypes(5)
+    values = 2.0 * rng(9).integers(0, 2, (900, 5)).astype(np.float32)
+    values[rng(10).random(values.shape) < 0.01] = 1.0  # 1 % of the calls, as in lines after some selfings
+    part = PARTS["mutagenesis"](request(Dosages(), Inputs(kind="genotype", values=values, variants=inputs.variants)))
+    assert part.tables["dosage_effects"]["dominance"].isna().all()
+    assert part.facts["heterozygosity"] == pytest.approx(0.01, abs=0.004)
+    assert part.facts["expected_heterozygosity"] == pytest.approx(0.5, abs=0.02)
+    assert part.facts["variants_with_dominance"] == 0
+    assert part.notes[1].startswith("These are inbred lines (1.2% of the calls are heterozygous")
+    np.testing.assert_allclose(part.tables["dosage_effects"]["additive"], np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("counts", "known"),
+    [
+        ((40, 20, 40), True),
+        ((40, 9, 40), False),  # too few heterozygotes
+        ((400, 15, 400), False),  # less than 5 % of the calls
+        ((40, 20, 4), False),  # one homozygote was hardly seen
+        ((0, 50, 50), False),
+    ],
+)
+def test_dominance_takes_heterozygotes_and_both_homozygotes(counts: tuple[int, int, int], known: bool) -> None:
+    dosages = np.repeat([0.0, 1.0, 2.0], counts)[:, None]
+    others = rng(11).integers(0, 3, (len(dosages), 20))  # outbred elsewhere
+    found = dosage_classes(np.concatenate([dosages, others], axis=1))
+    assert found.counts[:, 0].tolist() == list(counts)
+    assert not found.is_inbred
+    assert bool(found.dominance_known[0]) == known
+    assert f"{int(found.dominance_known.sum())} of the 21" in dominance_sentence(found.facts()) or known
+
+
+def test_dosages_are_counted_by_the_nearest_and_missing_calls_not() -> None:
+    found = dosage_classes(np.array([[0.0, np.nan], [0.4, 1.6], [0.9, 1.2], [2.0, np.nan]]))
+    assert found.counts.tolist() == [[2, 0], [1, 1], [1, 1]]
+    assert dosage_classes(np.zeros((0, 3))).dominance_known.tolist() == [False] * 3

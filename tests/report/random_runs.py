@@ -114,6 +114,10 @@ def _final(draw: Any, complete: list[TrialRecord], metric: str) -> tuple[dict[st
         final["tied_with"] = [name for name in tied if name != entries[0]["name"]]
         final["tie_note"] = "It is one of several." if final["tied_with"] and draw(st.booleans()) else ""
         final["pooled"] = draw(st.booleans())
+        nets = [entry for entry in entries if entry["kind"] == "network"]
+        if nets:  # the rule of choice took the first, be it the best or not
+            best = draw(st.sampled_from(nets))
+            final["choice"] = {"network": nets[0]["name"], "best": best["name"], "of_best": best["validation"]}
     kinds = {kind: next((e["name"] for e in entries if e["kind"] == kind), None) for kind in ("network", "baseline")}
     if n_test > 2 and all(kinds.values()):
         final["comparison"] = {**kinds, **draw(_comparisons(metric, old)), "sentence": draw(STALE)}
@@ -236,13 +240,14 @@ def _of_genotypes(draw: Any) -> Made:
     ids = [f"snp_{chr(97 + k)}" for k in range(12)]
     importance = pd.DataFrame({"id": ids, "chromosome": "", "position": -1, "mean_abs": size, "dosage_slope": size})
     known = draw(st.sampled_from([0, 5, 12]))
+    used = [draw(st.booleans()) for _ in range(4)]
+    decoys = {"blocks": 4, "used": sum(used), "fdr": 0.1, "refits": 3}
     parts = {
-        "loci": {}, "mutagenesis": {
+        "loci": decoys if draw(st.booleans()) else {}, "mutagenesis": {
             "heterozygosity": draw(number(0.0, 0.5)), "expected_heterozygosity": draw(number(0.0, 0.5)),
             "highest_dosage": draw(st.sampled_from([1, 2])), "variants": 12, "variants_with_dominance": known,
         } if draw(st.booleans()) else {},
     }  # fmt: skip
-    used = [draw(st.booleans()) for _ in range(4)]
     blocks = pd.DataFrame({"block": range(4), "lead": ids[:4], "mean_abs": size[:4], "used": used})
     blocks = blocks.assign(start=-1, end=-1)
     return {"importance": importance, "blocks": blocks}, parts, "genotype"

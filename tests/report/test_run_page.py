@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -104,7 +105,7 @@ def test_the_report_of_genotypes_shows_loci_beside_association(genotype_report: 
         "most are led by snp40",
         "1 of 18 LD blocks is a locus used by the model", "inflation 1.04",
         "not shown to be causal", "What a change of dosage does", "All contributions are in normal scores",
-        "Not stable: refits of the winner rank importance differently",
+        "Not stable: refits of the winner with other seeds rank importance differently",
         "Network and GBLUP agree on which LD blocks matter",
         "Motifs: motifs are of sequences", "A simple stand-in: ValueError: singular",
         "mean absolute contribution to the prediction (normal scores)",
@@ -117,6 +118,30 @@ def test_a_network_that_does_not_win_is_the_first_sentence(make_run: MakeRun) ->
     text = without_figures(make_run(noise={"ridge": 1.5, "cnn-28": 1.5}, parts=False))
     body = text.split("What predicts yield", 2)[2].strip()
     assert body.startswith("The network is not shown to beat the baseline")
+
+
+def test_where_a_baseline_won_the_curve_is_said_to_be_of_the_best_network(make_run: MakeRun) -> None:
+    run = make_run(noise={"ridge": 0.8, "cnn-28": 1.6}, explained=False)
+    write_report(run)
+    _, text = read(run / "report.html")
+    best = json.loads((run / "final.json").read_text())["comparison"]["network"]
+    assert "The best predictor of yield is the baseline ridge" in text
+    assert f"How the network {best} learnt Learning curve of {best}" in text
+    assert "How the winner learnt" not in text
+
+
+def test_an_older_run_is_reported_from_its_numbers(make_run: MakeRun) -> None:
+    run = make_run(explained=False, noise={"ridge": 1.5, "cnn-28": 1.5})
+    final = json.loads((run / "final.json").read_text())
+    final["comparison"]["sentence"] = "The network cnn-28 is better than ridge, as another version put it."
+    (run / "final.json").write_text(json.dumps(final))
+    text = without_figures(run)
+    assert "another version" not in text
+    assert "Deep learning helped" not in text
+    both = pd.read_csv(run / "test_predictions.csv")
+    slope = np.polyfit(both[final["winner"]["name"]], both["observed"], 1)[0]
+    assert f"Observed values rise by {slope:.3f}" in text
+    assert "1 is calibrated" in text  # no interval, so no more than that
 
 
 def test_warnings_stand_before_contributions(sequence_report: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -193,3 +194,28 @@ def _without_islands(band: FloatArray, starts: list[int], r2: float, most: int) 
                 at += 1
         starts = kept[:-1]
     return starts
+
+
+def loci_sentence(facts: Mapping[str, Any]) -> str:
+    """Return in words how many LD blocks are loci used by the model.
+
+    Parameters
+    ----------
+    facts
+        Of the part ``loci``: ``blocks``, and ``used, fdr, refits`` of a threshold, or ``no_threshold``, why there is
+        none.
+    """
+    if facts.get("used") is None:
+        return f"No threshold tells loci used by the model from chance: {facts.get('no_threshold') or 'there is none'}."
+    share = f"{float(facts['fdr']):.0%}".replace("%", " %")
+    used, blocks = int(facts["used"]), int(facts["blocks"])
+    if not used:
+        return (
+            f"No locus passes the threshold: at an expected share of {share} false ones, none of the {blocks:,} LD "
+            "blocks is used more by the model than decoys are. Their ranks are a hint at best."
+        )
+    noun = "blocks is a locus" if used == 1 else "blocks are loci"
+    return (
+        f"{used:,} of {blocks:,} LD {noun} used by the model at an expected share of {share} false ones, by "
+        f"comparison with decoys in {facts['refits']} refits."
+    )

@@ -163,7 +163,7 @@ def fullest_bin(distance: FloatArray, contribution: FloatArray, length: int) -> 
     return mode - SHARP, mode + SHARP
 
 
-def place_of(row: Mapping[str, Any]) -> tuple[float, Anchor] | None:
+def place_of(row: Mapping[Any, Any]) -> tuple[float, Anchor] | None:
     """Return how far from which base of the sequence a motif of ``motifs.csv`` gathers; None where it is not bound.
 
     An older table counts from the last base, and one older still knows the median distance only.
@@ -176,7 +176,7 @@ def place_of(row: Mapping[str, Any]) -> tuple[float, Anchor] | None:
     return float(row["median_from_end"] if known is None or pd.isna(known) else known), "last"
 
 
-def place_words(row: Mapping[str, Any]) -> str:
+def place_words(row: Mapping[Any, Any]) -> str:
     """Return in words where a motif of ``motifs.csv`` gathers; "" where it is bound to no place."""
     place = place_of(row)
     if place is None:

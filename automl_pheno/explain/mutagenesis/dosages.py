@@ -239,8 +239,18 @@ class DosageClasses:
         return float((2 * share * (1 - share)).mean()) if self.counts.size else 0.0
 
     @property
+    def is_inbred(self) -> bool:
+        """Whether the individuals are inbred lines."""
+        return self.heterozygosity <= INBRED * self.expected_heterozygosity
+
+    @property
     def dominance_known(self) -> npt.NDArray[np.bool_]:
-        """Variants with heterozygotes enough, and both homozygotes, to know dominance, shape (n_variants,)."""
+        """Variants with heterozygotes enough, and both homozygotes, to know dominance, shape (n_variants,).
+
+        None in inbred lines: where these seem heterozygous it is an error of the call or a duplicated locus as a rule.
+        """
+        if self.is_inbred:
+            return np.zeros(self.counts.shape[1], dtype=bool)
         few = np.maximum(FEWEST_HETEROZYGOUS, LEAST_HETEROZYGOUS * self.counts.sum(axis=0))
         return np.asarray((self.counts[1] >= few) & (self.counts[[0, 2]] >= FEWEST_HOMOZYGOUS).all(axis=0))
 
@@ -278,15 +288,13 @@ def known_effects(table: pd.DataFrame, classes: DosageClasses) -> pd.DataFrame:
     training individual has dosage 2 (presence and absence, rare alleles), that from 0 to 1; where none has 0, that from
     1 to 2.
     """
-    found = table.copy()
+    found: pd.DataFrame = table.copy()
     seen = classes.counts > 0
     for dosage in range(3):
         found[f"n_{dosage}"] = classes.counts[dosage]
     effects = found[["effect_0", "effect_1", "effect_2"]].to_numpy(dtype=np.float64).T
-    found["additive"] = np.where(
-        seen[1] & ~seen[2], effects[1] - effects[0], np.where(seen[1] & ~seen[0], effects[2] - effects[1],
-                                                              found["additive"])
-    )  # fmt: skip
+    steps = [effects[1] - effects[0], effects[2] - effects[1]]
+    found["additive"] = np.select([seen[1] & ~seen[2], seen[1] & ~seen[0]], steps, found["additive"])
     found["dominance"] = np.where(classes.dominance_known, found["dominance"], np.nan)
     return found
 
@@ -300,15 +308,17 @@ def dominance_sentence(facts: Mapping[str, Any]) -> str:
         return "No individual has a dosage above 1 (presence and absence, or haploids): there is no dominance to know."
     share, expected = float(facts["heterozygosity"]), float(facts["expected_heterozygosity"])
     calls = f"{share:.1%} of the calls are heterozygous, {expected:.1%} would be at random mating"
-    who = f"These are inbred lines ({calls})" if share <= INBRED * expected else f"Here {calls}"
     rule = (
         f"it takes {FEWEST_HETEROZYGOUS} heterozygous training individuals, {LEAST_HETEROZYGOUS:.0%} of the calls, and "
         f"{FEWEST_HOMOZYGOUS} of either homozygote"
     )
+    if share <= INBRED * expected:
+        return f"These are inbred lines ({calls}): of dominance nothing can be known."
     if not known:
-        return f"{who}: of dominance nothing can be known at any of the {variants:,} variants ({rule})."
-    which = "all" if known == variants else f"{known:,} of"
-    return f"{who}: dominance is given for {which} {variants:,} variants ({rule})."
+        where = f"any of the {variants:,} variants that were changed"
+        return f"Of dominance nothing can be known at {where} ({calls}; {rule})."
+    which = "all" if known == variants else f"{known:,} of the"
+    return f"Dominance is given for {which} {variants:,} variants that were changed ({calls}; {rule})."
 
 
 def _names(inputs: Inputs) -> pd.DataFrame:

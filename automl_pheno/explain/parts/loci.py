@@ -9,7 +9,7 @@ import numpy as np
 from automl_pheno.data.dataset import IntArray
 from automl_pheno.errors import AutoMLPhenoError
 from automl_pheno.explain.loci.association import Association, associate
-from automl_pheno.explain.loci.blocks import R2, blocks_rule, ld_blocks, neighbour_r2
+from automl_pheno.explain.loci.blocks import R2, blocks_rule, ld_blocks, loci_sentence, neighbour_r2
 from automl_pheno.explain.loci.decoys import MOST_CELLS
 from automl_pheno.explain.loci.table import block_table, decoy_table, loci_table
 from automl_pheno.explain.loci.threshold import Threshold, block_importance, decoy_threshold
@@ -47,10 +47,8 @@ def find_loci(request: PartRequest) -> Part:
     }
     if threshold is not None:
         tables["decoys"] = decoy_table(threshold)
-    sentence = _sentence(threshold, int(blocks.max()) + 1, why_not)
     size = block_importance(attribution.contributions, blocks)
     facts = {
-        "sentence": sentence,
         "disclaimer": DISCLAIMER,
         "blocks": int(blocks.max()) + 1,
         "blocks_rule": blocks_rule(training.inputs),
@@ -60,7 +58,8 @@ def find_loci(request: PartRequest) -> Part:
         "rank_agreement_with_association": _agreement(size, blocks, association),
         **_threshold_facts(threshold, why_not),
     }
-    return Part(tables=tables, facts=facts, notes=(sentence,))
+    sentence = loci_sentence(facts)
+    return Part(tables=tables, facts={"sentence": sentence, **facts}, notes=(sentence,))
 
 
 def _threshold(request: PartRequest, blocks: IntArray) -> tuple[Threshold | None, str]:
@@ -76,23 +75,6 @@ def _threshold(request: PartRequest, blocks: IntArray) -> tuple[Threshold | None
         return decoy_threshold(request.fresh, request.training, blocks, rng=request.rng, refits=refits), ""
     except AutoMLPhenoError as error:
         return None, f"the model cannot be trained beside decoys: {error}"
-
-
-def _sentence(threshold: Threshold | None, n_blocks: int, why_not: str) -> str:
-    if threshold is None:
-        return f"No threshold tells loci used by the model from chance: {why_not}."
-    share = f"{threshold.fdr:.0%}".replace("%", " %")
-    passing = int(threshold.used.sum())
-    if not passing:
-        return (
-            f"No locus passes the threshold: at an expected share of {share} false ones, none of the {n_blocks} LD "
-            "blocks is used more by the model than decoys are. Their ranks are a hint at best."
-        )
-    noun = "block is a locus" if passing == 1 else "blocks are loci"
-    return (
-        f"{passing} of {n_blocks} LD {noun} used by the model at an expected share of {share} false ones, by "
-        f"comparison with decoys in {len(threshold.real)} refits."
-    )
 
 
 def _threshold_facts(threshold: Threshold | None, why_not: str) -> dict[str, Any]:
