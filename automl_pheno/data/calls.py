@@ -35,9 +35,10 @@ _UNKNOWN = re.compile(r"N+|NA|[.?*]")
 _LOST, _GAP, _ZERO = ".", "-", "0"
 _GAPS = ("-", "--")
 _NUMBERS = ("0", "1")
+_POSITIVE = frozenset("123456789")
 _MARKS = (re.compile(r"\s*[/|]\s*"), re.compile(r"\s*:\s*"), re.compile(r"\s+"))
 _ALLELE = re.compile(r"[ACGTUN]+|[BDI]|[0-9]{1,4}|NA|[-+.?*]")
-_JOINED = re.compile(r"[ACGTUNBDI0-9.?+-]{2,8}")
+_JOINED = re.compile(r"[ACGTUNBDI.?+-]{2,8}|[0-9]{2}")
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
 _CODES: dict[str, Call] = {
     "A": ("A", "A"), "C": ("C", "C"), "G": ("G", "G"), "T": ("T", "T"), "U": ("T", "T"),
@@ -113,6 +114,9 @@ def looks_written_out(cells: Collection[str], missing: Collection[str]) -> bool:
     """Say whether all of `cells` that are not missing are calls in one notation, and any is there."""
     known = {cell.strip().upper() for cell in cells if cell.strip() not in missing}
     known -= {*_NO_CALLS, *_GAPS}
+    digits = {letter for cell in known for letter in cell if letter in _POSITIVE}
+    if len(digits) > _DIPLOID:
+        return False  # numbers such as 45 and 63
     return bool(known) and any(all(parse(cell) for cell in known) for parse in _NOTATIONS.values())
 
 
@@ -216,7 +220,7 @@ class Written:
     def _misfit(self, notation: str, code: int) -> str:
         return (
             f"{self._first(code)}: {self.texts[code]!r} is no genotype like the others, which are {notation}; correct "
-            f"it, or say that it is missing (--missing {self.texts[code]!r})"
+            f"it, say that it is missing (--missing {self.texts[code]!r}), or take a column that is no variant out"
         )
 
     def _first(self, code: int) -> str:

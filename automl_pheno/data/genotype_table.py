@@ -248,7 +248,7 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         if np.isinf(values).any():
             bad = int(np.argmax(np.isinf(values)))
             pair = (columns[bad], names[-1]) if transposed else (names[-1], columns[bad])
-            raise DataError(_bad_dosage(source.at(line), *pair, cells[bad].strip(), options))
+            raise DataError(_bad_dosage(source.at(line), *pair, cells[bad].strip()))
         found.append(values)
         for column in aside:
             others[column].append(record[places[column]].strip())
@@ -305,12 +305,10 @@ def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool
     return bool(counts) and (numbers < _NUMBERS * counts.total() or are_two_digits(counts))
 
 
-def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadOptions) -> str:
+def _bad_dosage(where: str, sample: str, variant: str, cell: str) -> str:
     text = f"{where}: sample {sample!r}, variant {variant!r}: a dosage must be a number from 0 to 2, got {cell!r}"
     if cell in _MARKS:
         return f"{text}; if it means missing, say so with --missing {cell}"
     if _CALL.fullmatch(cell):
         return f"{text}; count the alternate alleles instead of writing them out"
-    if not options.has_trait_table:
-        return f"{text}; traits and other columns go into a separate trait table"
-    return text
+    return f"{text}; traits and other columns go into a separate trait table"

@@ -21,6 +21,7 @@ _DESCRIPTIONS = frozenset(
     ("strand", "assembly", "center", "protlsid", "assaylsid", "panel", "panellsid", "qccode", "qual", "filter", "info",
      "format", "cm", "maf", "callrate", "missingness")
 )  # fmt: skip
+_VARIANTS = ("snp", "marker", "locus", "variant", "allele", "qtl")
 _NO_VARIANTS = re.compile(
     r"sex|gender|age|weight|height|bmi|yield|grainyield|gebvs?|ebvs?|tbv|status|affected|subpop(ulation)?|population|"
     r"family|fam|species|origin|country|region|cohort|season|treatment|site|location|trial|date|harvest|generation|"
@@ -46,8 +47,9 @@ def is_aside(name: str) -> bool:
 
 
 def named_like_variant(name: str) -> bool:
-    """Say whether a column is called like a variant, rs12 or M1, rather than like a trait."""
-    return any(letter.isdecimal() for letter in name) and not named_like_no_variant(name)
+    """Say whether a column is called like a variant, rs12, M1 or snp_a, rather than like a trait."""
+    known = any(letter.isdecimal() for letter in name) or name.lower().startswith(_VARIANTS)
+    return known and not named_like_no_variant(name)
 
 
 def lay_out(

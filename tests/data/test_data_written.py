@@ -352,3 +352,10 @@ def test_what_looks_like_dosages_and_is_not_is_refused(write):
     headless = "".join(",".join([name, *map(str, row)]) + "\n" for name, row in zip(IDS, TRUTH, strict=True))
     with pytest.raises(DataError, match=r"the first line holds genotypes \(s0, .*put a line of names above it"):
         read_dataset(write(headless))
+
+
+def test_a_few_columns_of_letters_need_no_names_of_variants(write):
+    data = read_dataset(write("id,waxy,opaque\na,AA,CT\nb,AG,CC\nc,GG,TT\n"))
+    np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 0], [2, 2]])
+    data = read_dataset(write("id,snp_a,snp_b\na,-1,0\nb,0,1\nc,1,-1\n"))
+    np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 2], [2, 0]])
