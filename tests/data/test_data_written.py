@@ -334,6 +334,7 @@ def test_a_table_of_sites_without_ids_names_them_by_place_and_alleles(write):
     data = read_dataset(write("".join("\t".join(line) + "\n" for line in lines), "sites.txt"))
     np.testing.assert_array_equal(data.inputs.values, TRUTH)
     assert data.inputs.variants.iloc[2].tolist() == ["7:3:A:G", "7", 3, "A", "G"]
+    assert any("12 variants without an id are called chromosome:position:ref:alt" in note for note in data.notes)
 
 
 def test_shares_of_an_allele_are_dosages_halved(write):

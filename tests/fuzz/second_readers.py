@@ -310,7 +310,7 @@ def _second_hapmap(path: Path, words: dict[str, Any]) -> Read | None:
         return None
     calls = frame[frame.columns[len(_HAPMAP) :]].T
     values = _count(calls.set_axis([str(number) for number in range(len(frame))], axis=1), declared)  # type: ignore[arg-type]
-    if values is None:
+    if values is None or {"", "."} & {*frame["rs#"]} or frame["rs#"].duplicated().any():
         return None
     return {"ids": [str(name) for name in calls.index], "variants": frame["rs#"].tolist(), "values": values}
 
@@ -330,6 +330,8 @@ def hapmap(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
 def _second_transposed(path: Path, words: dict[str, Any]) -> Read | None:
     frame = _frame(path, words["sep"])
     if frame is None or list(frame.columns[:3]) != ["snp", "chr", "pos"]:
+        return None
+    if {"", "."} & {*frame["snp"]} or frame["snp"].duplicated().any():
         return None
     calls = frame[frame.columns[3:]].T
     read = {"ids": [str(name) for name in calls.index], "variants": frame["snp"].tolist()}
