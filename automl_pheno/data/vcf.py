@@ -97,8 +97,10 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
         found = _collect(samples, kept, sites(), options, fields)
     except _NoDoseError:
         found = _collect(samples, kept, sites(), options, ("GT", "DS"))
-    if options.genotype_field == "DS" and len(found.columns) and not found.stated:
-        msg = f"{source.path}: DS is empty everywhere; count the calls instead (--genotype-field GT)"
+    if len(found.columns) and not found.stated and (options.genotype_field == "DS" or not found.counted):
+        counts = "; count the calls instead (--genotype-field GT)" if options.genotype_field == "DS" else ""
+        what = "DS is empty everywhere" if found.with_doses else "no call is there: every GT is missing"
+        msg = f"{source.path}: {what}{counts}"
         raise DataError(msg)
     if options.ploidy is not None and found.ploidy not in (0, options.ploidy):
         msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as is said (--ploidy)"

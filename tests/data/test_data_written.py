@@ -360,3 +360,14 @@ def test_a_few_columns_of_letters_need_no_names_of_variants(write):
     np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 0], [2, 2]])
     data = read_dataset(write("id,snp_a,snp_b\na,-1,0\nb,0,1\nc,1,-1\n"))
     np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 2], [2, 0]])
+
+
+@pytest.mark.parametrize(
+    "text", ["Figure 1 is a map of\nthe fields\n", "a,b\n1\n2,3,4\n", "\x00\x01", "id,chr\nother,1\n"]
+)
+@pytest.mark.parametrize("name", ["map.txt", "variants.csv"])
+def test_a_file_beside_that_is_no_list_of_these_variants_is_left_alone(write, text, name):
+    write(text, name)
+    data = read_dataset(write(rows(grid(*NOTATIONS["AA"][:2]))))
+    np.testing.assert_array_equal(data.inputs.values, EXPECTED)
+    assert not any(name in note for note in data.notes)
