@@ -64,7 +64,7 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
     Parameters
     ----------
     dataset
-        Samples with a value of `trait`.
+        Samples; those without a value of `trait` do not count.
 
     Raises
     ------
@@ -72,6 +72,7 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         Such a variant has no chromosome and position: then it is a column that got among the genotypes. A locus that
         does decide the trait is stated with its place.
     """
+    y = dataset.y(trait)
     inputs = dataset.inputs
     if inputs.kind != "genotype" or inputs.variants is None:
         return ()
@@ -82,8 +83,9 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         name = sorted(named)[0]
         msg = f"{dataset.name}: variant {name!r} is called like a trait of these data; take it out of the genotypes"
         raise DataError(msg)
-    y = dataset.y(trait)
-    found = [column for column in _alike(inputs.values, y) if _is_copy(inputs.values[:, column], y, inputs.width)]
+    rows = np.flatnonzero(np.isfinite(y))
+    alike = best_columns(inputs.values, rows, y, _SCREEN, _MOST) if len(rows) else rows
+    found = [int(column) for column in alike if _is_copy(inputs.values[rows, column], y[rows], inputs.width)]
     if not found:
         return ()
     placed = ((variants["chromosome"].astype(str) != "") & (variants["position"] > 0)).to_numpy(dtype=bool)
@@ -101,10 +103,6 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         f"{len(found):,} of {inputs.width:,} variants determine {trait} alone (|r| = 1): {some}; if they are no loci "
         "but copies of the trait, take them out",
     )
-
-
-def _alike(values: FloatArray, y: FloatArray) -> list[int]:
-    return [int(column) for column in best_columns(values, np.arange(len(y)), y, _SCREEN, _MOST)]
 
 
 def _is_copy(column: FloatArray, y: FloatArray, width: int) -> bool:

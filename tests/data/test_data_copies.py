@@ -77,6 +77,18 @@ def test_a_variant_called_like_a_column_of_the_trait_table_is_refused(tmp_path):
         drop_missing(data, "gloss2")
 
 
+def test_an_audit_of_a_split_names_the_copy_too(tmp_path):
+    from automl_pheno.api.audit import audit_file
+
+    with pytest.raises(DataError, match="'rs99'"):
+        read(tmp_path, COPIES["affine"])
+    (tmp_path / "split.csv").write_text(
+        "id,set\n" + "".join(f"s{row},{'test' if row % 4 == 0 else 'train'}\n" for row in range(N))
+    )
+    with pytest.raises(DataError, match=r"1 of 13 variants are the trait 'yield' itself .*'rs99'"):
+        audit_file(tmp_path / "split.csv", data=tmp_path / "g.csv", trait="yield", trait_table=tmp_path / "t.csv")
+
+
 def test_correlations_are_those_of_numpy_over_the_calls_that_are_there():
     rng = np.random.default_rng(1)
     values = rng.integers(0, 3, (80, 30)).astype(np.float32)
