@@ -371,3 +371,18 @@ def test_a_file_beside_that_is_no_list_of_these_variants_is_left_alone(write, te
     data = read_dataset(write(rows(grid(*NOTATIONS["AA"][:2]))))
     np.testing.assert_array_equal(data.inputs.values, EXPECTED)
     assert not any(name in note for note in data.notes)
+
+
+def test_variants_that_are_numbered_are_no_samples_of_a_numbered_trait_table(write):
+    values = [[str(cell) for cell in row] for row in TRUTH]
+    numbered = rows(values, columns=[str(number) for number in range(1, M + 1)])
+    traits = write("id,y\n" + "".join(f"{number},{number * 1.5}\n" for number in range(1, N + 1)), "t.csv")
+    with pytest.raises(DataError, match="have no sample id in common"):
+        read_dataset(write(numbered), trait_table=traits)
+
+
+def test_many_columns_of_scores_are_refused_by_name(write):
+    with pytest.raises(DataError, match="variant 'score0': is named like a trait or covariate"):
+        read_dataset(
+            write(rows([[str(cell) for cell in row] for row in TRUTH], columns=[f"score{i}" for i in range(M)]))
+        )
