@@ -95,7 +95,7 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         msg = (
             f"{dataset.name}: {len(wrong):,} of {inputs.width:,} variants are the trait {trait!r} itself (|r| = 1 with "
             f"it or its ranks): {some}; take them out of the genotypes. A true locus that decides the trait alone is "
-            "said to be one by its chromosome and position (in NAME.variants.csv beside the table, or in a VCF)"
+            "declared by its chromosome and position (in NAME.variants.csv beside the table, or in a VCF)"
         )
         raise DataError(msg)
     some = ", ".join(repr(name) for name in ids.iloc[found[:_EXAMPLES]])

@@ -74,7 +74,7 @@ class _Found:
     with_doses: int = 0
     stated: int = 0
     counted: int = 0
-    said: int | None = None
+    stated_ploidy: int | None = None
 
 
 class _NoDoseError(Exception):
@@ -103,7 +103,7 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
         msg = f"{source.path}: {what}{counts}"
         raise DataError(msg)
     if options.ploidy is not None and found.ploidy not in (0, options.ploidy):
-        msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as is said (--ploidy)"
+        msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as stated (--ploidy)"
         raise DataError(msg)
     if not len(found.columns):
         what = f"none of its {found.sites:,} sites gives a variant" if found.sites else "only a header and no sites"
@@ -130,7 +130,7 @@ def _collect(
     options: ReadOptions,
     fields: tuple[str, ...],
 ) -> _Found:
-    found = _Found(columns=DosageColumns(int(kept.sum())), said=options.ploidy)
+    found = _Found(columns=DosageColumns(int(kept.sum())), stated_ploidy=options.ploidy)
     rows = slice(None) if kept.all() else kept
     for site in sites:
         there = tuple(field for field in fields if field in site.keys)
@@ -181,7 +181,7 @@ def _dosages(
     """Return the dosages of each real alternate allele: of the first field there is, of calls where DS is missing."""
     alleles = site.alleles() if "GT" in site.keys else None
     # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
-    ploidy = None if found.said is None else np.full(len(samples), found.said, dtype=np.float32)
+    ploidy = None if found.stated_ploidy is None else np.full(len(samples), found.stated_ploidy, dtype=np.float32)
     if alleles is not None:
         ploidy = _ploidy(site, alleles, samples, found)
     columns: list[FloatArray] = []

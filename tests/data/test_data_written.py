@@ -154,7 +154,7 @@ def test_hapmap_counts_the_second_of_its_alleles(write, notation, name):
     assert data.ids.tolist() == IDS
     wrong = raw.replace(b"A/G", b"C/G", 1)
     with pytest.raises(DataError, match=r"x.hmp.txt:2: sample 's\d+', variant 'rs0': '[AR]+G?': the alleles of the "
-                                        r"variant are said to be C and G, got A"):  # fmt: skip
+                                        r"variant are stated as C and G, got A"):  # fmt: skip
         read_dataset(write(wrong, "x.hmp.txt"))
 
 
@@ -220,7 +220,7 @@ def test_letters_say_their_ploidy_themselves(write):
     values = RNG.integers(0, 5, (N, M))
     data = read_dataset(write(rows([["A" * (4 - cell) + "G" * cell for cell in row] for row in values])))
     np.testing.assert_array_equal(data.inputs.values, (values / 2).astype(np.float32))
-    with pytest.raises(DataError, match=r"'[AG]{4}' has 4 alleles, but the ploidy is said to be 2 \(--ploidy\)"):
+    with pytest.raises(DataError, match=r"'[AG]{4}' has 4 alleles, but the stated ploidy is 2 \(--ploidy\)"):
         read_dataset(write(rows([["A" * (4 - cell) + "G" * cell for cell in row] for row in values])), ploidy=2)
 
 
