@@ -166,8 +166,8 @@ class Written:
         Raises
         ------
         DataError
-            A cell does not fit the notation of the others; calls have several ploidies, or not the one stated; a variant
-            has more than two alleles (unless those are skipped), or others than are declared.
+            A cell does not fit the notation of the others; calls have several ploidies, or not the one stated; a
+            variant has more than two alleles (unless those are skipped), or others than are declared.
         """
         calls, notation = self._parse()
         size = self._ploidy(calls, ploidy)
