@@ -148,7 +148,7 @@ class Source:
         A first line ``sep=;``, which Excel understands, is no record.
         """
         lines = (
-            "\n" if number == 0 and _STATED.fullmatch(line.strip()) else line
+            "\n" if number == 0 and _STATED.fullmatch(line.strip("\r\n")) else line
             for number, line in enumerate(self.lines())
         )
         if delimiter == BLANKS:
@@ -214,7 +214,7 @@ class Source:
             return Preview(path=self.path, head=head, first_line="", delimiter=",", header=(), rows=())
         self.check()
         begin = list(islice((line for line in self.lines() if line.strip()), _LINES_OF_DELIMITER))
-        stated = _STATED.fullmatch(begin[0].strip()) if begin else None
+        stated = _STATED.fullmatch(begin[0].strip("\r\n")) if begin else None
         first = begin[1 if stated and len(begin) > 1 else 0].rstrip("\r\n") if begin else ""
         delimiter = stated.group(1) if stated else _delimiter(first, begin)
         header: tuple[str, ...] = ()

@@ -48,6 +48,7 @@ READ = {
     "write.csv2": rows('"{id}";{comma}\n', '"";"y"\n'),
     "pandas": rows("{n},{id},{y}\n", ",line,y\n"),
     "Excel's sep": rows("{id};{comma}\n", "sep=;\nid;y\n"),
+    "Excel's sep of tabs": rows("{id}\t{y}\r\n", "sep=\t\r\nid\ty\r\n"),
     "decimal commas": rows("{id};{comma}\n", "id;y\n"),
     "decimal commas, tabs": rows("{id}\t{comma}\n", "id\ty\n"),
     "a comma in a name": rows("{id};{y};1\n", "id;y;a (t,ha)\n"),
