@@ -78,17 +78,19 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         return ()
     variants = inputs.variants
     ids = variants["id"].astype(str)
-    named = {trait, *map(str, dataset.traits.columns)} & {*ids}
-    if named:
-        name = sorted(named)[0]
-        msg = f"{dataset.name}: variant {name!r} is called like a trait of these data; take it out of the genotypes"
+    placed = ((variants["chromosome"].astype(str) != "") & (variants["position"] > 0)).to_numpy(dtype=bool)
+    named = ids[ids.isin([str(name) for name in dataset.traits.columns]) & ((ids == trait) | ~placed)]
+    if len(named):
+        msg = (
+            f"{dataset.name}: variant {named.iloc[0]!r} is called like a trait of these data; take it out of the "
+            "genotypes, or rename it"
+        )
         raise DataError(msg)
     rows = np.flatnonzero(np.isfinite(y))
     alike = best_columns(inputs.values, rows, y, _SCREEN, _MOST) if len(rows) else rows
     found = [int(column) for column in alike if _is_copy(inputs.values[rows, column], y[rows], inputs.width)]
     if not found:
         return ()
-    placed = ((variants["chromosome"].astype(str) != "") & (variants["position"] > 0)).to_numpy(dtype=bool)
     wrong = [column for column in found if not placed[column]]
     if wrong:
         some = ", ".join(repr(name) for name in ids.iloc[wrong[:_EXAMPLES]])

@@ -73,7 +73,7 @@ def test_a_variant_called_like_a_column_of_the_trait_table_is_refused(tmp_path):
     (tmp_path / "g.csv").write_text("id,rs1,gloss2\n" + "".join(f"s{row},{row % 3},{row % 2}\n" for row in range(N)))
     (tmp_path / "t.csv").write_text("id,gloss2\n" + "".join(f"s{row},{row * 7 % 11}\n" for row in range(N)))
     data = read_dataset(tmp_path / "g.csv", trait_table=tmp_path / "t.csv")
-    with pytest.raises(DataError, match="variant 'gloss2' is called like a trait of these data; take it out"):
+    with pytest.raises(DataError, match="variant 'gloss2' is called like a trait of these data; take it out of"):
         drop_missing(data, "gloss2")
 
 
