@@ -82,6 +82,9 @@ def read_genotypes(source: Source, options: ReadOptions, *, transposed: bool) ->
     if table.places_variants():
         variants, renamed = unique_names(variants, lambda row: source.at(table.lines[int(kept[row])]))
     values = np.ascontiguousarray(values, dtype=np.float32)
+    if np.isnan(values).all():
+        msg = f"{source.path}: every genotype is missing"
+        raise DataError(msg)
     if transposed:
         notes = (f"{source.path}: markers are in rows and samples in columns; they are transposed", *notes)
     return Samples(

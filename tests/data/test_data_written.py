@@ -386,3 +386,9 @@ def test_many_columns_of_scores_are_refused_by_name(write):
         read_dataset(
             write(rows([[str(cell) for cell in row] for row in TRUTH], columns=[f"score{i}" for i in range(M)]))
         )
+
+
+@pytest.mark.parametrize("cell", ["NA", "NN", "./."])
+def test_a_table_without_any_genotype_is_refused(write, cell):
+    with pytest.raises(DataError, match="every genotype is missing|format is not recognised"):
+        read_dataset(write(rows([[cell] * M] * N)))
