@@ -390,5 +390,5 @@ def test_many_columns_of_scores_are_refused_by_name(write):
 
 @pytest.mark.parametrize("cell", ["NA", "NN", "./."])
 def test_a_table_without_any_genotype_is_refused(write, cell):
-    with pytest.raises(DataError, match="every genotype is missing|format is not recognised"):
+    with pytest.raises(DataError, match=r"every genotype is missing|format is not recognised"):
         read_dataset(write(rows([[cell] * M] * N)))
