@@ -12,6 +12,7 @@ import numpy as np
 
 from automl_pheno.api.data import Data, read
 from automl_pheno.data import Dataset
+from automl_pheno.data.copies import check_copies
 from automl_pheno.errors import SplitError
 from automl_pheno.files import write_json
 from automl_pheno.rng import generator
@@ -95,7 +96,7 @@ def audit_file(
     path = Path(split)
     dataset = read(data, **reading)
     if trait is not None:
-        dataset.y(trait)
+        dataset = dataset.with_notes(*check_copies(dataset, trait))
     imported = read_any_split(path, dataset)
     rows = np.flatnonzero(imported.named)
     used, made = dataset.take(rows), imported.split.take(rows)

@@ -22,7 +22,7 @@ Call = tuple[str, ...]
 """The alleles of a call, as many as the ploidy; () is a missing call."""
 Codes = npt.NDArray[np.int32]
 Declared = Callable[[int], tuple[str, str]]
-"""``declared(variant) -> (ref, alt)`` as the file or its map says; "" is not said."""
+"""``declared(variant) -> (ref, alt)`` as the file or its map says; "" is not stated."""
 Place = Callable[[int, int], str]
 """``place(variant, sample) -> "file:line: sample 's', variant 'v'"``."""
 
@@ -35,9 +35,10 @@ _UNKNOWN = re.compile(r"N+|NA|[.?*]")
 _LOST, _GAP, _ZERO = ".", "-", "0"
 _GAPS = ("-", "--")
 _NUMBERS = ("0", "1")
+_POSITIVE = frozenset("123456789")
 _MARKS = (re.compile(r"\s*[/|]\s*"), re.compile(r"\s*:\s*"), re.compile(r"\s+"))
 _ALLELE = re.compile(r"[ACGTUN]+|[BDI]|[0-9]{1,4}|NA|[-+.?*]")
-_JOINED = re.compile(r"[ACGTUNBDI0-9.?+-]{2,8}")
+_JOINED = re.compile(r"[ACGTUNBDI.?+-]{2,8}|[0-9]{2}")
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
 _CODES: dict[str, Call] = {
     "A": ("A", "A"), "C": ("C", "C"), "G": ("G", "G"), "T": ("T", "T"), "U": ("T", "T"),
@@ -113,6 +114,9 @@ def looks_written_out(cells: Collection[str], missing: Collection[str]) -> bool:
     """Say whether all of `cells` that are not missing are calls in one notation, and any is there."""
     known = {cell.strip().upper() for cell in cells if cell.strip() not in missing}
     known -= {*_NO_CALLS, *_GAPS}
+    digits = {letter for cell in known for letter in cell if letter in _POSITIVE}
+    if len(digits) > _DIPLOID:
+        return False  # numbers such as 45 and 63
     return bool(known) and any(all(parse(cell) for cell in known) for parse in _NOTATIONS.values())
 
 
@@ -139,7 +143,7 @@ class Written:
     missing
         Cells that mean "no call" besides those that always do (N, --, ./.).
     declared
-        Alleles that are said.
+        Alleles that are stated.
     place
         Names a call in messages.
     zero_is_missing
@@ -162,8 +166,8 @@ class Written:
         Raises
         ------
         DataError
-            A cell does not fit the notation of the others; calls have several ploidies, or not the one said; a variant
-            has more than two alleles (unless those are skipped), or others than are declared.
+            A cell does not fit the notation of the others; calls have several ploidies, or not the one stated; a
+            variant has more than two alleles (unless those are skipped), or others than are declared.
         """
         calls, notation = self._parse()
         size = self._ploidy(calls, ploidy)
@@ -175,16 +179,16 @@ class Written:
         half = 0
         for variant, row in enumerate(self.codes):
             counts = np.bincount(row, minlength=len(calls))
-            said = self.declared(variant)
-            found = alleles.of(tuple(np.flatnonzero(counts).tolist()), _NUMBERS if numbered else said)
+            stated = self.declared(variant)
+            found = alleles.of(tuple(np.flatnonzero(counts).tolist()), _NUMBERS if numbered else stated)
             if found is None and skip_multiallelic:
                 kept[variant] = False
             elif found is None:
-                raise DataError(self._too_many(variant, calls, counts, ("", "") if numbered else said))
+                raise DataError(self._too_many(variant, calls, counts, ("", "") if numbered else stated))
             else:
                 values[variant] = found.dosage[row]
                 half += int(counts[found.half].sum())
-                ref, alt = said if numbered else (found.ref, found.alt)
+                ref, alt = stated if numbered else (found.ref, found.alt)
                 refs.append(ref)
                 alts.append(alt)
         return Counted(
@@ -216,7 +220,7 @@ class Written:
     def _misfit(self, notation: str, code: int) -> str:
         return (
             f"{self._first(code)}: {self.texts[code]!r} is no genotype like the others, which are {notation}; correct "
-            f"it, or say that it is missing (--missing {self.texts[code]!r})"
+            f"it, say that it is missing (--missing {self.texts[code]!r}), or take a column that is no variant out"
         )
 
     def _first(self, code: int) -> str:
@@ -250,36 +254,36 @@ class Written:
                 raise DataError(msg)
         return True
 
-    def _ploidy(self, calls: Sequence[Call], said: int | None) -> int:
+    def _ploidy(self, calls: Sequence[Call], stated: int | None) -> int:
         sizes = Counter(len(call) for call in calls if {*call} - {_GAP})
         size = max(sizes, key=lambda size: (sizes[size], -size), default=_DIPLOID)
-        wanted = size if said is None else said
+        wanted = size if stated is None else stated
         for code, call in enumerate(calls):
             if {*call} - {_GAP} and len(call) != wanted:
-                what = f"others have {wanted}" if said is None else f"the ploidy is said to be {wanted} (--ploidy)"
+                what = f"others have {wanted}" if stated is None else f"the stated ploidy is {wanted} (--ploidy)"
                 msg = f"{self._first(code)}: {self.texts[code]!r} has {len(call)} alleles, but {what}"
                 raise DataError(msg)
         return wanted
 
     def _too_many(
-        self, variant: int, calls: Sequence[Call], counts: npt.NDArray[np.intp], said: tuple[str, str]
+        self, variant: int, calls: Sequence[Call], counts: npt.NDArray[np.intp], stated: tuple[str, str]
     ) -> str:
         """Return what is wrong with the alleles of a variant, at the first call with the rarest or unexpected one."""
-        ref, alt = said
+        ref, alt = stated
         tally: Counter[str] = Counter()
         for code in np.flatnonzero(counts).tolist():
             if {*calls[code]} != {_GAP} or _GAP in (ref, alt):
                 tally.update(dict.fromkeys(calls[code], int(counts[code])))
         del tally[_LOST]
-        unsaid = [allele for allele in tally if ref and alt and allele not in (ref, alt)]
-        rare = min(unsaid or tally, key=lambda allele: (tally[allele], allele))
+        others = [allele for allele in tally if ref and alt and allele not in (ref, alt)]
+        rare = min(others or tally, key=lambda allele: (tally[allele], allele))
         code = next(code for code in self.codes[variant].tolist() if rare in calls[code])
         sample = int(np.argmax(self.codes[variant] == code))
         where = f"{self.place(variant, sample)}: {self.texts[code]!r}"
-        if rare == _GAP and not unsaid:
+        if rare == _GAP and not others:
             return f"{where} may be a deletion or half a missing call; write deletions as D (and bases as I), or N"
-        if unsaid:
-            return f"{where}: the alleles of the variant are said to be {ref} and {alt}, got {rare}"
+        if others:
+            return f"{where}: the alleles of the variant are stated as {ref} and {alt}, got {rare}"
         if _mixed(tally):
             return f"{where}: the variant has letters and numbers as alleles ({', '.join(sorted(tally))}); use one kind"
         return (
@@ -289,7 +293,7 @@ class Written:
 
     def _notes(self, notation: str, size: int, half: int, skipped: int) -> tuple[str, ...]:
         kinds = (
-            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is said, else the "
+            (True, f"genotypes are {notation}; dosages count the alternate allele: the one that is stated, else the "
                    "second of both in order (G of A and G)"),
             (half, f"{half:,} calls are half missing and count as missing"),
             (skipped, f"{skipped:,} of {len(self.codes):,} variants have more than two alleles and are left out"),
@@ -319,16 +323,16 @@ class _Alleles:
         self._calls = calls
         self._known: dict[tuple[tuple[int, ...], tuple[str, str]], _Dosages | None] = {}
 
-    def of(self, codes: tuple[int, ...], said: tuple[str, str]) -> _Dosages | None:
-        """Return the dosage of each cell, or None where there are more than two alleles, or others than said."""
-        key = codes, said
+    def of(self, codes: tuple[int, ...], stated: tuple[str, str]) -> _Dosages | None:
+        """Return the dosage of each cell, or None where there are more than two alleles, or others than stated."""
+        key = codes, stated
         if key not in self._known:
-            self._known[key] = self._find(codes, said)
+            self._known[key] = self._find(codes, stated)
         return self._known[key]
 
-    def _find(self, codes: tuple[int, ...], said: tuple[str, str]) -> _Dosages | None:
+    def _find(self, codes: tuple[int, ...], stated: tuple[str, str]) -> _Dosages | None:
         calls = {code: self._calls[code] for code in codes}
-        named = {allele for allele in said if allele}
+        named = {allele for allele in stated if allele}
         if _GAP not in named and not any("+" in call for call in calls.values()):
             calls = {code: call for code, call in calls.items() if {*call} != {_GAP}}
             if any(_GAP in call for call in calls.values()):
@@ -336,7 +340,7 @@ class _Alleles:
         seen = {allele for call in calls.values() for allele in call} - {_LOST}
         if len(seen | named) > _DIPLOID or _mixed(seen):
             return None
-        ref, alt = _in_order(seen, *said)
+        ref, alt = _in_order(seen, *stated)
         dosage = np.full(len(self._calls), np.nan, dtype=np.float32)
         half = []
         for code, call in calls.items():
@@ -353,7 +357,7 @@ def _mixed(alleles: Collection[str]) -> bool:
 
 
 def _in_order(seen: set[str], ref: str, alt: str) -> tuple[str, str]:
-    """Return reference and alternate allele: as said, else in order."""
+    """Return reference and alternate allele: as stated, else in order."""
     if not ref and not alt:
         both = sorted(seen, key=lambda allele: (len(allele), allele) if allele.isdecimal() else (0, allele))
         return both[0] if both else "", both[1] if len(both) == _DIPLOID else ""

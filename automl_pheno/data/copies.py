@@ -64,7 +64,7 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
     Parameters
     ----------
     dataset
-        Samples with a value of `trait`.
+        Samples; those without a value of `trait` do not count.
 
     Raises
     ------
@@ -72,28 +72,32 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         Such a variant has no chromosome and position: then it is a column that got among the genotypes. A locus that
         does decide the trait is stated with its place.
     """
+    y = dataset.y(trait)
     inputs = dataset.inputs
     if inputs.kind != "genotype" or inputs.variants is None:
         return ()
     variants = inputs.variants
     ids = variants["id"].astype(str)
-    named = {trait, *map(str, dataset.traits.columns)} & {*ids}
-    if named:
-        name = sorted(named)[0]
-        msg = f"{dataset.name}: variant {name!r} is called like a trait of these data; take it out of the genotypes"
+    placed = ((variants["chromosome"].astype(str) != "") & (variants["position"] > 0)).to_numpy(dtype=bool)
+    named = ids[ids.isin([str(name) for name in dataset.traits.columns]) & ((ids == trait) | ~placed)]
+    if len(named):
+        msg = (
+            f"{dataset.name}: variant {named.iloc[0]!r} is called like a trait of these data; take it out of the "
+            "genotypes, or rename it"
+        )
         raise DataError(msg)
-    y = dataset.y(trait)
-    found = [column for column in _alike(inputs.values, y) if _is_copy(inputs.values[:, column], y, inputs.width)]
+    rows = np.flatnonzero(np.isfinite(y))
+    alike = best_columns(inputs.values, rows, y, _SCREEN, _MOST) if len(rows) else rows
+    found = [int(column) for column in alike if _is_copy(inputs.values[rows, column], y[rows], inputs.width)]
     if not found:
         return ()
-    placed = ((variants["chromosome"].astype(str) != "") & (variants["position"] > 0)).to_numpy(dtype=bool)
     wrong = [column for column in found if not placed[column]]
     if wrong:
         some = ", ".join(repr(name) for name in ids.iloc[wrong[:_EXAMPLES]])
         msg = (
             f"{dataset.name}: {len(wrong):,} of {inputs.width:,} variants are the trait {trait!r} itself (|r| = 1 with "
             f"it or its ranks): {some}; take them out of the genotypes. A true locus that decides the trait alone is "
-            "said to be one by its chromosome and position (in NAME.variants.csv beside the table, or in a VCF)"
+            "declared by its chromosome and position (in NAME.variants.csv beside the table, or in a VCF)"
         )
         raise DataError(msg)
     some = ", ".join(repr(name) for name in ids.iloc[found[:_EXAMPLES]])
@@ -101,10 +105,6 @@ def check_copies(dataset: Dataset, trait: str) -> tuple[str, ...]:
         f"{len(found):,} of {inputs.width:,} variants determine {trait} alone (|r| = 1): {some}; if they are no loci "
         "but copies of the trait, take them out",
     )
-
-
-def _alike(values: FloatArray, y: FloatArray) -> list[int]:
-    return [int(column) for column in best_columns(values, np.arange(len(y)), y, _SCREEN, _MOST)]
 
 
 def _is_copy(column: FloatArray, y: FloatArray, width: int) -> bool:

@@ -53,7 +53,8 @@ class DosageReader:
             return _share(columns, missing, many=True) >= _MOSTLY
         if not places or _share(columns, missing, many=False) < _MOSTLY:
             return False
-        named = sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
+        written = all(any(len(cell) > 1 for cell in cells) and looks_written_out(cells, missing) for cells in columns)
+        named = written or sum(named_like_variant(names[place]) for place in places) >= _MOSTLY * len(places)
         matrix = preview.header[1:] == tuple(row[0] for row in preview.rows)
         return named or matrix or described > 0 or {*preview.header[1:]} <= listed_variants(preview.path)
 

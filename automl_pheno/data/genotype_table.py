@@ -23,7 +23,7 @@ from automl_pheno.data.read import ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
 from automl_pheno.data.table_layout import is_aside, lay_out, named_like_no_variant, says_nothing
 from automl_pheno.data.variant_list import read_variants, variant_columns, variants_beside
-from automl_pheno.data.variants import genotype_notes, with_alleles
+from automl_pheno.data.variants import genotype_notes, unique_names, with_alleles
 from automl_pheno.data.written import advice, is_number, parse_number
 from automl_pheno.errors import DataError
 
@@ -69,14 +69,22 @@ def read_genotypes(source: Source, options: ReadOptions, *, transposed: bool) ->
     table = _read(source, options, transposed=transposed)
     ids = table.ids()
     variants, files, notes = table.variants()
+    kept = np.arange(len(variants))
     if table.texts is not None:
         counted = table.count(variants, options)
         values, more = counted.values.T, counted.notes
         variants = with_alleles(variants[counted.kept], counted.refs, counted.alts)
+        kept = np.flatnonzero(counted.kept)
     else:
         values, more = as_dosages(table.cells, table.bad, ploidy=options.ploidy, missing=options.missing)
         values = values.T if transposed else values
+    renamed: tuple[str, ...] = ()
+    if table.places_variants():
+        variants, renamed = unique_names(variants, lambda row: source.at(table.lines[int(kept[row])]))
     values = np.ascontiguousarray(values, dtype=np.float32)
+    if np.isnan(values).all():
+        msg = f"{source.path}: every genotype is missing"
+        raise DataError(msg)
     if transposed:
         notes = (f"{source.path}: markers are in rows and samples in columns; they are transposed", *notes)
     return Samples(
@@ -84,7 +92,7 @@ def read_genotypes(source: Source, options: ReadOptions, *, transposed: bool) ->
         inputs=Inputs(kind="genotype", values=values, variants=variants),
         columns=table.described_samples(ids),
         files=files,
-        notes=(*notes, *more, *genotype_notes(values)),
+        notes=(*notes, *more, *renamed, *genotype_notes(values)),
     )
 
 
@@ -125,9 +133,15 @@ class _Genotypes:
     transposed: bool
 
     def ids(self) -> StrArray:
-        """Return the ids of the samples; raises DataError where a row has no name, or another's."""
+        """Return the ids of the samples; raises DataError where a row has no name, or another's, and must have one."""
+        if self.places_variants():
+            return np.array(self.columns, dtype=np.str_)
         names = check_ids(self.rows, self.lines, self.source.path, self.name)
         return np.array(self.columns, dtype=np.str_) if self.transposed else names
+
+    def places_variants(self) -> bool:
+        """Say whether the table has columns with the places of its variants."""
+        return self.transposed and {"chromosome", "position"} <= {*variant_columns(self.aside.cells)}
 
     def described_samples(self, ids: StrArray) -> pd.DataFrame | None:
         """Return the columns set aside that say something of the samples, such as FID and Pedigree."""
@@ -170,7 +184,12 @@ class _Genotypes:
         if self.texts is None and not self.transposed:
             self._check_fractions()
         if found:
-            return read_variants(self.aside, found, names, range(len(names))), (), ()
+            variants = read_variants(self.aside, found, names, range(len(names)))
+            nameless = variants["id"].isin(("", ".")) & ((variants["chromosome"] == "") | (variants["position"] < 1))
+            if nameless.any():
+                msg = f"{self.source.at(self.lines[int(np.argmax(nameless))])}: the variant has no id and no place"
+                raise DataError(msg)
+            return variants, (), ()
         variants, files, notes = variants_beside(self.source, names)
         if self.aside.cells and not self.transposed:
             some = ", ".join(map(repr, self.aside.cells))
@@ -248,7 +267,7 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         if np.isinf(values).any():
             bad = int(np.argmax(np.isinf(values)))
             pair = (columns[bad], names[-1]) if transposed else (names[-1], columns[bad])
-            raise DataError(_bad_dosage(source.at(line), *pair, cells[bad].strip(), options))
+            raise DataError(_bad_dosage(source.at(line), *pair, cells[bad].strip()))
         found.append(values)
         for column in aside:
             others[column].append(record[places[column]].strip())
@@ -256,8 +275,8 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         msg = f"{source.path}: only a header and no rows"
         raise DataError(msg)
     beside = Table(path=source.path, lines=lines, cells=others)
-    if transposed:
-        names = _names_by_place(names, beside, is_place=name in aside)
+    if name in aside:  # a place, not a name
+        names = [""] * len(names)
     return _Genotypes(
         source=source,
         delimiter=options.delimiter,
@@ -271,16 +290,6 @@ def _read(source: Source, options: ReadOptions, *, transposed: bool) -> _Genotyp
         aside=beside,
         transposed=transposed,
     )
-
-
-def _names_by_place(names: list[str], beside: Table, *, is_place: bool) -> list[str]:
-    """Return the names of variants; those without one are called chromosome:position:ref:alt, as those of a VCF."""
-    columns = variant_columns(beside.cells)
-    if not {"chromosome", "position"} <= {*columns}:
-        return names
-    parts = [beside.cells[columns[what]] for what in ("chromosome", "position", "ref", "alt") if what in columns]
-    places = [":".join(cells) if all(cells[:2]) else "" for cells in zip(*parts, strict=True)]
-    return [place if is_place or name in ("", ".") else name for name, place in zip(names, places, strict=True)]
 
 
 def first_no_genotype(source: Source, delimiter: str, missing: Collection[str]) -> str:
@@ -305,12 +314,10 @@ def _is_written(rows: Sequence[Sequence[str]], missing: Collection[str]) -> bool
     return bool(counts) and (numbers < _NUMBERS * counts.total() or are_two_digits(counts))
 
 
-def _bad_dosage(where: str, sample: str, variant: str, cell: str, options: ReadOptions) -> str:
+def _bad_dosage(where: str, sample: str, variant: str, cell: str) -> str:
     text = f"{where}: sample {sample!r}, variant {variant!r}: a dosage must be a number from 0 to 2, got {cell!r}"
     if cell in _MARKS:
         return f"{text}; if it means missing, say so with --missing {cell}"
     if _CALL.fullmatch(cell):
         return f"{text}; count the alternate alleles instead of writing them out"
-    if not options.has_trait_table:
-        return f"{text}; traits and other columns go into a separate trait table"
-    return text
+    return f"{text}; traits and other columns go into a separate trait table"

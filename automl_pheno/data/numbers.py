@@ -19,6 +19,7 @@ SENTINELS = (-9.0, -1.0, 9.0, -99.0, 99.0, -999.0, 999.0, 3.0, -2.0)
 
 _ONE_AND_TWO = (20, 10)  # samples and variants from which no 0 at all is no chance
 _MOST_FREQUENT = 0.05
+_COMMON = 0.2
 _GENOTYPES = 3
 _ROUNDED = 0.02
 _LOW, _HIGH = -16, 16
@@ -120,10 +121,10 @@ def _centred(values: FloatArray, found: _Range, bad: Bad, missing: Missing) -> t
 
 
 def _is_genotype(values: FloatArray) -> bool:
-    """Say whether -1 cannot be a missing call: others are missing, or it is the most frequent cell of many variants."""
-    if np.isnan(values).any():
-        return True
+    """Say whether -1 is no missing call: others are missing, it is common, or the most frequent of many variants."""
     counts = [np.asarray((values == number).sum(axis=0)) for number in (-1, 0, 1)]
+    if np.isnan(values).any() or counts[0].sum() >= _COMMON * values.size:
+        return True
     return bool((counts[0] > np.maximum(counts[1], counts[2])).mean() >= _MOST_FREQUENT)
 
 

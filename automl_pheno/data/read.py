@@ -129,7 +129,7 @@ def read_dataset(path: str | Path, reading: Reading | None = None, **words: Any)
         msg = f"{source.path}: a genome is for intervals (BED), but this is of format {name}"
         raise DataError(msg)
     if reading.ploidy is not None and name not in _OF_ANY_PLOIDY:
-        msg = f"{source.path}: a ploidy is said of tables of genotypes and VCF, but this is of format {name}"
+        msg = f"{source.path}: a ploidy is for tables of genotypes and VCF, but this is of format {name}"
         raise DataError(msg)
     samples = reader.read(source, options)
     frames = _own_frames(samples, options.missing)

@@ -21,10 +21,12 @@ _DESCRIPTIONS = frozenset(
     ("strand", "assembly", "center", "protlsid", "assaylsid", "panel", "panellsid", "qccode", "qual", "filter", "info",
      "format", "cm", "maf", "callrate", "missingness")
 )  # fmt: skip
+_VARIANTS = ("snp", "marker", "locus", "variant", "allele", "qtl")
 _NO_VARIANTS = re.compile(
     r"sex|gender|age|weight|height|bmi|yield|grainyield|gebvs?|ebvs?|tbv|status|affected|subpop(ulation)?|population|"
     r"family|fam|species|origin|country|region|cohort|season|treatment|site|location|trial|date|harvest|generation|"
-    r"fold|y|value|(trait|pheno(type)?|cluster|group|plot|block|rep(licate)?|year|batch|env(ironment)?|pop|plate|well|"
+    r"fold|y|value|lodging|maturity|severity|vigou?r|flowering|heading|protein|moisture|"
+    r"(score|rating|trait|pheno(type)?|cluster|group|plot|block|rep(licate)?|year|batch|env(ironment)?|pop|plate|well|"
     r"row|col(umn)?|range|pca?|eigenvec)[0-9]*"
 )
 
@@ -46,8 +48,9 @@ def is_aside(name: str) -> bool:
 
 
 def named_like_variant(name: str) -> bool:
-    """Say whether a column is called like a variant, rs12 or M1, rather than like a trait."""
-    return any(letter.isdecimal() for letter in name) and not named_like_no_variant(name)
+    """Say whether a column is called like a variant, rs12, M1 or snp_a, rather than like a trait."""
+    known = any(letter.isdecimal() for letter in name) or name.lower().startswith(_VARIANTS)
+    return known and not named_like_no_variant(name)
 
 
 def lay_out(
@@ -88,7 +91,9 @@ def described_variants(preview: Preview) -> list[str]:
 
 
 def _common(names: Collection[str], known: Collection[str]) -> float:
-    """Return the share of the names that could be known ones and are."""
+    """Return the share of the names that could be known ones and are; numbers from 1 to n prove nothing."""
+    if all(name.isdecimal() for name in names) and {*map(int, names)} <= {*range(len(names) + 1)}:
+        return 0.0
     return len({*names} & {*known}) / max(min(len(names), len(known)), 1)
 
 

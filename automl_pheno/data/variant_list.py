@@ -121,16 +121,14 @@ def variants_beside(source: Source, names: Sequence[str]) -> tuple[pd.DataFrame,
         position that is none.
     """
     for path, own in _lists(source.path):
-        listed = Source(path)
-        preview = listed.preview()
-        columns = variant_columns(preview.header)
-        if not preview.header:
+        table = _read(path, own=own)
+        if table is None:
             continue
-        table = read_table(listed, preview.delimiter)
+        columns = variant_columns(table.cells)
         column = _id_column(table, columns, names)
         if column is None:
             if own:
-                msg = f"{path}: has no column of variant ids, like 'id' (columns: {_some(preview.header)})"
+                msg = f"{path}: has no column of variant ids, like 'id' (columns: {_some([*table.cells])})"
                 raise DataError(msg)
             continue
         rows = _rows_of(table, column, names, own=own)
@@ -153,13 +151,22 @@ def places_beside(source: Source, variants: pd.DataFrame) -> tuple[pd.DataFrame,
 def listed_variants(path: Path) -> set[str]:
     """Return the ids in the lists beside a table of genotypes."""
     found: set[str] = set()
-    for beside, _ in _lists(path):
-        listed = Source(beside)
-        preview = listed.preview()
-        if preview.header:
-            table = read_table(listed, preview.delimiter)
+    for beside, own in _lists(path):
+        table = _read(beside, own=own)
+        if table is not None:
             found |= {cell for column in _id_columns(table) for cell in table.cells[column]}
     return found
+
+
+def _read(path: Path, *, own: bool) -> Table | None:
+    """Return a list beside a table; None where it is not the table's own, and no table."""
+    listed = Source(path)
+    try:
+        return read_table(listed, listed.preview().delimiter)
+    except DataError:
+        if own:
+            raise
+        return None
 
 
 def _id_columns(table: Table) -> list[str]:

@@ -74,7 +74,7 @@ class _Found:
     with_doses: int = 0
     stated: int = 0
     counted: int = 0
-    said: int | None = None
+    stated_ploidy: int | None = None
 
 
 class _NoDoseError(Exception):
@@ -97,11 +97,13 @@ def read_sites(opened: Opened, source: Source, options: ReadOptions) -> Samples:
         found = _collect(samples, kept, sites(), options, fields)
     except _NoDoseError:
         found = _collect(samples, kept, sites(), options, ("GT", "DS"))
-    if options.genotype_field == "DS" and len(found.columns) and not found.stated:
-        msg = f"{source.path}: DS is empty everywhere; count the calls instead (--genotype-field GT)"
+    if len(found.columns) and not found.stated and (options.genotype_field == "DS" or not found.counted):
+        counts = "; count the calls instead (--genotype-field GT)" if options.genotype_field == "DS" else ""
+        what = "DS is empty everywhere" if found.with_doses else "no call is there: every GT is missing"
+        msg = f"{source.path}: {what}{counts}"
         raise DataError(msg)
     if options.ploidy is not None and found.ploidy not in (0, options.ploidy):
-        msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as is said (--ploidy)"
+        msg = f"{source.path}: calls have {found.ploidy} alleles, not {options.ploidy} as stated (--ploidy)"
         raise DataError(msg)
     if not len(found.columns):
         what = f"none of its {found.sites:,} sites gives a variant" if found.sites else "only a header and no sites"
@@ -128,7 +130,7 @@ def _collect(
     options: ReadOptions,
     fields: tuple[str, ...],
 ) -> _Found:
-    found = _Found(columns=DosageColumns(int(kept.sum())), said=options.ploidy)
+    found = _Found(columns=DosageColumns(int(kept.sum())), stated_ploidy=options.ploidy)
     rows = slice(None) if kept.all() else kept
     for site in sites:
         there = tuple(field for field in fields if field in site.keys)
@@ -179,7 +181,7 @@ def _dosages(
     """Return the dosages of each real alternate allele: of the first field there is, of calls where DS is missing."""
     alleles = site.alleles() if "GT" in site.keys else None
     # DS counts alleles, so it ends at 1 in haploid samples and at 4 in tetraploid ones
-    ploidy = None if found.said is None else np.full(len(samples), found.said, dtype=np.float32)
+    ploidy = None if found.stated_ploidy is None else np.full(len(samples), found.stated_ploidy, dtype=np.float32)
     if alleles is not None:
         ploidy = _ploidy(site, alleles, samples, found)
     columns: list[FloatArray] = []

@@ -254,6 +254,9 @@ def _site(place: str, fields: list[str], cells: bytes, samples: tuple[str, ...])
     if not chromosome or ref in ("", "."):
         msg = f"{place}: chromosome and reference allele must be there, got {chromosome!r} and {ref!r}"
         raise DataError(msg)
+    if not alt:
+        msg = f"{place}: the alternate allele is empty; a site without one has a point"
+        raise DataError(msg)
     calls = _Calls(place=place, keys=tuple(keys.split(":")), cells=cells, samples=samples)
     return Site(
         place=place,

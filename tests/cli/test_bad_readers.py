@@ -155,6 +155,36 @@ case(
     "PLINK 2", (*SPLIT, "g.pgen"), ("g.pgen", "--make-bed"), lambda folder: (folder / "g.bed").rename(folder / "g.pgen")
 )
 
+# --- tables of genotypes
+TABLE = (*SPLIT, "d.csv", "--trait-table", "t.csv")
+
+
+def genotypes(extra: str, of: Callable[[int, float], str], of_all: Callable[[int], str] = str) -> Prepare:
+    """Write a table of dosages with one more column, made of the row and its trait."""
+
+    def prepare(folder: Path) -> None:
+        traits = [line.split(",") for line in (folder / "t.csv").read_text().splitlines()[1:]]
+        rows = [["id", *(f"rs{k}" for k in range(12)), extra]]
+        for row, (name, value) in enumerate(traits):
+            rows.append([name, *(of_all((row * (k + 2) + k) % 3) for k in range(12)), of(row, float(value))])
+        (folder / "d.csv").write_text("".join(",".join(line) + "\n" for line in rows))
+
+    return prepare
+
+
+case("dosages with a copy of the trait", TABLE, ("rs99", "the trait 'trait' itself", "chromosome and position"),
+     genotypes("rs99", lambda _, value: f"{1 + value / 500:.9f}"))  # fmt: skip
+case("dosages with a phenotype", TABLE, ("d.csv", "'PHENOTYPE'", "trait table"),
+     genotypes("PHENOTYPE", lambda row, _: str(row % 3)))  # fmt: skip
+case("dosages with the trait by name", TABLE, ("d.csv", "'trait'", "trait table"),
+     genotypes("trait", lambda row, _: str(row % 3)))  # fmt: skip
+case("dosages of a tetraploid", TABLE, ("d.csv:3", "'4'", "--ploidy 4"),
+     genotypes("rs12", lambda row, _: "4" if row else "2"))  # fmt: skip
+case("dosages with -9", TABLE, ("d.csv:2", "'-9'", "--missing -9"), genotypes("rs12", lambda row, _: "-9"))
+case("letters of three alleles", TABLE, ("d.csv:3", "'rs12'", "'CC'", "--multiallelic skip"),
+     genotypes("rs12", lambda row, _: ("AA", "CC", "GG", "AG")[min(row, 3)],
+               ("AA", "AG", "GG").__getitem__))  # fmt: skip
+
 # --- intervals and genomes
 case("intervals without a genome", (*PREDICT, "peaks.bed"), ("peaks.bed", "--genome"), nothing)
 case("interval beyond the end", INTERVALS, ("peaks.bed:1", "99", "60 bp"), edit("peaks.bed", "\t30", "\t99"))

@@ -73,8 +73,20 @@ def test_a_variant_called_like_a_column_of_the_trait_table_is_refused(tmp_path):
     (tmp_path / "g.csv").write_text("id,rs1,gloss2\n" + "".join(f"s{row},{row % 3},{row % 2}\n" for row in range(N)))
     (tmp_path / "t.csv").write_text("id,gloss2\n" + "".join(f"s{row},{row * 7 % 11}\n" for row in range(N)))
     data = read_dataset(tmp_path / "g.csv", trait_table=tmp_path / "t.csv")
-    with pytest.raises(DataError, match="variant 'gloss2' is called like a trait of these data; take it out"):
+    with pytest.raises(DataError, match="variant 'gloss2' is called like a trait of these data; take it out of"):
         drop_missing(data, "gloss2")
+
+
+def test_an_audit_of_a_split_names_the_copy_too(tmp_path):
+    from automl_pheno.api.audit import audit_file
+
+    with pytest.raises(DataError, match="'rs99'"):
+        read(tmp_path, COPIES["affine"])
+    (tmp_path / "split.csv").write_text(
+        "id,set\n" + "".join(f"s{row},{'test' if row % 4 == 0 else 'train'}\n" for row in range(N))
+    )
+    with pytest.raises(DataError, match=r"1 of 13 variants are the trait 'yield' itself .*'rs99'"):
+        audit_file(tmp_path / "split.csv", data=tmp_path / "g.csv", trait="yield", trait_table=tmp_path / "t.csv")
 
 
 def test_correlations_are_those_of_numpy_over_the_calls_that_are_there():

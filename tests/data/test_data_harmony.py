@@ -61,10 +61,10 @@ def test_a_ploidy_that_contradicts_the_file_is_refused(tmp_path):
     header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\n"
     path = tmp_path / "x.vcf"
     path.write_text(header + "1\t5\trs1\tA\tG\t.\t.\t.\tGT\t0/1\t1/1\n")
-    with pytest.raises(DataError, match=r"calls have 2 alleles, not 4 as is said \(--ploidy\)"):
+    with pytest.raises(DataError, match=r"calls have 2 alleles, not 4 as stated \(--ploidy\)"):
         read_dataset(path, ploidy=4)
     path.write_text(header + "1\t5\trs1\tA\tG\t.\t.\t.\tDS\t3\t4\n")
     np.testing.assert_array_equal(read_dataset(path, ploidy=4).inputs.values, [[1.5], [2]])
     (tmp_path / "x.fa").write_text(">a\nACGTAC\n>b\nACGTAA\n")
-    with pytest.raises(DataError, match="a ploidy is said of tables of genotypes and VCF, but this is of format fasta"):
+    with pytest.raises(DataError, match="a ploidy is for tables of genotypes and VCF, but this is of format fasta"):
         read_dataset(tmp_path / "x.fa", ploidy=4)

@@ -236,3 +236,10 @@ def test_wheat_and_maize(data_folder):
     assert sorted(data.columns["bglr_set"].unique()) == list(range(1, 11))
     with pytest.raises(DataError, match="trait table"):
         read_dataset(data_folder / "maize_mdp" / "phenotypes.csv")
+
+
+@pytest.mark.parametrize("cells", ["45 63 71 28", "170 181 165 192", "1.5 2.25 1.75 1.1", "12 13 24 31"])
+def test_a_few_numbers_are_no_genotypes(write, cells):
+    text = "id,h1,h2\n" + "".join(f"s{i},{cell},{cell}\n" for i, cell in enumerate(cells.split()))
+    with pytest.raises(DataError, match="format is not recognised"):
+        read_dataset(write(text))

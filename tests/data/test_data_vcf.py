@@ -137,6 +137,12 @@ def test_stated_dosages_that_are_empty_everywhere_are_counted_and_said(write):
     assert column(data, "z") == [1, 0, 2]
 
 
+@pytest.mark.parametrize(("cells", "key"), [("./. ./. .", "GT"), (". . .", "DS"), ("./.:. .:. ./.:.", "GT:DS")])
+def test_a_file_without_any_call_is_refused(write, cells, key):
+    with pytest.raises(DataError, match=r"no call is there: every GT is missing|DS is empty everywhere"):
+        read_dataset(write(HEADER + site(cells, key=key)))
+
+
 def test_probabilities_alone_are_refused_with_the_way_to_dosages(write):
     with pytest.raises(DataError, match=r"has no GT and no DS \(FORMAT is GP\); probabilities are not read.*plink2"):
         read_dataset(write(HEADER + site("0,1,0 1,0,0 0,0,1", key="GP")))

@@ -154,7 +154,7 @@ def test_hapmap_counts_the_second_of_its_alleles(write, notation, name):
     assert data.ids.tolist() == IDS
     wrong = raw.replace(b"A/G", b"C/G", 1)
     with pytest.raises(DataError, match=r"x.hmp.txt:2: sample 's\d+', variant 'rs0': '[AR]+G?': the alleles of the "
-                                        r"variant are said to be C and G, got A"):  # fmt: skip
+                                        r"variant are stated as C and G, got A"):  # fmt: skip
         read_dataset(write(wrong, "x.hmp.txt"))
 
 
@@ -220,7 +220,7 @@ def test_letters_say_their_ploidy_themselves(write):
     values = RNG.integers(0, 5, (N, M))
     data = read_dataset(write(rows([["A" * (4 - cell) + "G" * cell for cell in row] for row in values])))
     np.testing.assert_array_equal(data.inputs.values, (values / 2).astype(np.float32))
-    with pytest.raises(DataError, match=r"'[AG]{4}' has 4 alleles, but the ploidy is said to be 2 \(--ploidy\)"):
+    with pytest.raises(DataError, match=r"'[AG]{4}' has 4 alleles, but the stated ploidy is 2 \(--ploidy\)"):
         read_dataset(write(rows([["A" * (4 - cell) + "G" * cell for cell in row] for row in values])), ploidy=2)
 
 
@@ -334,6 +334,7 @@ def test_a_table_of_sites_without_ids_names_them_by_place_and_alleles(write):
     data = read_dataset(write("".join("\t".join(line) + "\n" for line in lines), "sites.txt"))
     np.testing.assert_array_equal(data.inputs.values, TRUTH)
     assert data.inputs.variants.iloc[2].tolist() == ["7:3:A:G", "7", 3, "A", "G"]
+    assert any("12 variants without an id are called chromosome:position:ref:alt" in note for note in data.notes)
 
 
 def test_shares_of_an_allele_are_dosages_halved(write):
@@ -352,3 +353,42 @@ def test_what_looks_like_dosages_and_is_not_is_refused(write):
     headless = "".join(",".join([name, *map(str, row)]) + "\n" for name, row in zip(IDS, TRUTH, strict=True))
     with pytest.raises(DataError, match=r"the first line holds genotypes \(s0, .*put a line of names above it"):
         read_dataset(write(headless))
+
+
+def test_a_few_columns_of_letters_need_no_names_of_variants(write):
+    data = read_dataset(write("id,waxy,opaque\na,AA,CT\nb,AG,CC\nc,GG,TT\n"))
+    np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 0], [2, 2]])
+    data = read_dataset(write("id,snp_a,snp_b\na,-1,0\nb,0,1\nc,1,-1\n"))
+    np.testing.assert_array_equal(data.inputs.values, [[0, 1], [1, 2], [2, 0]])
+
+
+@pytest.mark.parametrize(
+    "text", ["Figure 1 is a map of\nthe fields\n", "a,b\n1\n2,3,4\n", "\x00\x01", "id,chr\nother,1\n"]
+)
+@pytest.mark.parametrize("name", ["map.txt", "variants.csv"])
+def test_a_file_beside_that_is_no_list_of_these_variants_is_left_alone(write, text, name):
+    write(text, name)
+    data = read_dataset(write(rows(grid(*NOTATIONS["AA"][:2]))))
+    np.testing.assert_array_equal(data.inputs.values, EXPECTED)
+    assert not any(name in note for note in data.notes)
+
+
+def test_variants_that_are_numbered_are_no_samples_of_a_numbered_trait_table(write):
+    values = [[str(cell) for cell in row] for row in TRUTH]
+    numbered = rows(values, columns=[str(number) for number in range(1, M + 1)])
+    traits = write("id,y\n" + "".join(f"{number},{number * 1.5}\n" for number in range(1, N + 1)), "t.csv")
+    with pytest.raises(DataError, match="have no sample id in common"):
+        read_dataset(write(numbered), trait_table=traits)
+
+
+def test_many_columns_of_scores_are_refused_by_name(write):
+    with pytest.raises(DataError, match="variant 'score0': is named like a trait or covariate"):
+        read_dataset(
+            write(rows([[str(cell) for cell in row] for row in TRUTH], columns=[f"score{i}" for i in range(M)]))
+        )
+
+
+@pytest.mark.parametrize("cell", ["NA", "NN", "./."])
+def test_a_table_without_any_genotype_is_refused(write, cell):
+    with pytest.raises(DataError, match=r"every genotype is missing|format is not recognised"):
+        read_dataset(write(rows([[cell] * M] * N)))

@@ -310,7 +310,7 @@ def _second_hapmap(path: Path, words: dict[str, Any]) -> Read | None:
         return None
     calls = frame[frame.columns[len(_HAPMAP) :]].T
     values = _count(calls.set_axis([str(number) for number in range(len(frame))], axis=1), declared)  # type: ignore[arg-type]
-    if values is None:
+    if values is None or {"", "."} & {*frame["rs#"]} or frame["rs#"].duplicated().any():
         return None
     return {"ids": [str(name) for name in calls.index], "variants": frame["rs#"].tolist(), "values": values}
 
@@ -330,6 +330,8 @@ def hapmap(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
 def _second_transposed(path: Path, words: dict[str, Any]) -> Read | None:
     frame = _frame(path, words["sep"])
     if frame is None or list(frame.columns[:3]) != ["snp", "chr", "pos"]:
+        return None
+    if {"", "."} & {*frame["snp"]} or frame["snp"].duplicated().any():
         return None
     calls = frame[frame.columns[3:]].T
     read = {"ids": [str(name) for name in calls.index], "variants": frame["snp"].tolist()}
@@ -358,9 +360,14 @@ def transposed(rng: Rng, folder: Path) -> tuple[Path, dict[str, Any]]:
 _FIXED = ["FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE"]
 
 
+_BLANKS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f", b"\xc2\x85", b"\xc2\xa0", b"\xe2\x80")
+
+
 def _second_raw(path: Path, words: dict[str, Any]) -> Read | None:
     frame = _frame(path, words["sep"])
-    quoted = words["sep"] == " " and b'"' in path.read_bytes()  # which means nothing to PLINK
+    raw_bytes = plain(path.read_bytes()) or b""
+    # quotes mean nothing to PLINK; control characters and hard blanks part fields here, and not in pandas
+    quoted = words["sep"] == " " and any(mark in raw_bytes for mark in (b'"', *_BLANKS))
     if frame is None or list(frame.columns[:6]) != _FIXED or quoted:
         return None
     frame = frame[(frame != "").any(axis=1)] if words["sep"] == " " else frame
