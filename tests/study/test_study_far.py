@@ -70,6 +70,9 @@ def test_a_worker_that_does_not_see_the_run_gives_the_same_results(machines, tmp
     assert {path.name for path in (runs["seen"] / "finalists").iterdir()} == {
         path.name for path in (runs["hidden"] / "finalists").iterdir()
     }
+    held_out = [{file.name: file.read_bytes() for file in (runs[name] / "out_of_fold").iterdir()} for name in runs]
+    assert held_out[0] == held_out[1]
+    assert set(held_out[0]) == {"mean.npy", "ridge.npy", "toy-0.npy", "toy-1.npy"}
     inputs = make_dataset().inputs
     assert (ap.load(runs["hidden"]).predict(inputs) == ap.load(runs["seen"]).predict(inputs)).all()
 
