@@ -199,9 +199,7 @@ def find_dense(inputs: Inputs, y: FloatArray | None, *, most_variable: int | Non
         kind="dense",
         reference=reference,
         reference_is="consensus" if best is None else "sequence with the highest value",
-        counts=sum(
-            (mutated_at(codes[:, place], base) for place, base in enumerate(reference)), np.zeros(len(codes), int)
-        ),
+        counts=np.stack([mutated_at(codes[:, place], base) for place, base in enumerate(reference)]).sum(axis=0),
         varies=varies,
         variable=width,
         cluster=linked,

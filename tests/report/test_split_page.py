@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.patches import StepPatch
 
 from automl_pheno.errors import StudyError
 from automl_pheno.report import html
@@ -310,3 +311,15 @@ def test_likeness_below_the_threshold_stands_beside_what_chance_gives(
     assert said in text
     assert "leak" not in text.replace("the leak ratio of DataSAIL", "")
     assert bool(text) == bool(ratio)
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40), threshold=st.floats(0.1, 0.9))
+def test_no_bar_lies_on_both_sides_of_the_threshold(values: list[float], threshold: float) -> None:
+    found = np.array(values)
+    picture = similarity_figure({"test": found}, "identity", threshold)
+    stairs = next(patch for patch in picture.figure.axes[0].patches if isinstance(patch, StepPatch))
+    heights, edges, _ = stairs.get_data()
+    right = float(heights[edges[:-1] >= threshold - 1e-9].sum()) * len(found)
+    clear = found[np.abs(found - threshold) > 1e-9]
+    assert (clear > threshold).sum() - 1e-6 <= right <= (clear > threshold).sum() + len(found) - len(clear) + 1e-6
