@@ -263,3 +263,14 @@ def test_the_share_of_pairs_across_sides_is_that_of_a_count():
         seen += one is not None or other is not None
         crossing += (one is not None and b in one) or (other is not None and a in other)
     assert audit.facts["similarity"]["leak_ratio_by_chance"] == pytest.approx(crossing / seen, rel=1e-5)
+
+
+def test_intervals_that_cannot_be_compared_are_said():
+    start = np.arange(N) * 100
+    data = data_of(simulate_unrelated(N, 60, np.random.default_rng(8)).inputs.values, chrom=["1"] * N, start=start,
+                   end=np.where(start == 700, 700, start + 60))  # fmt: skip
+    split = split_of(["train"] * 40 + ["test"] * 20)
+    statement = audited(data, split).statement
+    assert statement.endswith("; overlap was NOT checked: the interval 700-700 of 's7' ends where it starts or before")
+    with pytest.raises(SplitError, match="the interval 700-700 of 's7' ends where it starts"):
+        rules_with(AuditRules(), data, ["overlap"])

@@ -209,3 +209,13 @@ def test_without_a_trait_mutations_are_counted_from_the_consensus():
     made = make_split(replace(data, traits=data.traits.iloc[:, :0]), None, SplitConfig(extrapolation="mutations"))
     assert made.card["library"]["reference_is"] == "consensus"
     assert made.card["trait"] is None
+
+
+def test_a_column_of_groups_is_kept_together_or_said_not_to_be():
+    data = dataset_of(nine_mers(2500, frame=True))
+    grouped = replace(data, columns=pd.DataFrame({"group": np.arange(2500) // 5}, index=data.ids))
+    made = make_split(grouped, "psi", SplitConfig())
+    assert made.card["groups"] == 500
+    assert "samples are grouped by 'group', because the data have such a column" in made.card["notes"]
+    asked = make_split(grouped, "psi", SplitConfig(extrapolation="mutations"))
+    assert any(note.startswith("column 'group' is not grouped by") for note in asked.card["notes"])
