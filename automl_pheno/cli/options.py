@@ -58,7 +58,7 @@ Extrapolation = Annotated[
     typer.Option(
         "--extrapolation",
         metavar="auto|unseen|mutations|position|none",
-        help="Libraries of mutants: what the test set holds that training never saw.",
+        help="Libraries of mutants and dense ones: what the test set holds that training never saw.",
         show_default=False,
     ),
 ]

@@ -74,7 +74,9 @@ def lacking_places(columns: Collection[object]) -> str:
 
 def plain_chromosomes(names: pd.Series[str]) -> pd.Series[str]:
     """Return the names of chromosomes without ``chr``: chr1, Chr1 and 1 are one; missing stays missing."""
-    return names.map(lambda name: name if name is None or pd.isna(name) else _PREFIX.sub("", str(name).strip()))
+    lost = names.isna().to_numpy(dtype=bool)
+    plain = [None if none else _PREFIX.sub("", str(name).strip()) for name, none in zip(names, lost, strict=True)]
+    return pd.Series(plain, index=names.index, dtype=object)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -60,6 +60,12 @@ def similarity_figure(
         low, high = min(low, threshold), max(high, threshold)
     margin = 0.03 * max(high - low, 1e-6)
     edges = np.linspace(low - margin, high + margin, 31)
+    if threshold is not None:
+        # no bar lies on both sides of the threshold
+        width = edges[1] - edges[0]
+        edges = threshold + width * np.arange(
+            math.floor((edges[0] - threshold) / width), math.ceil((edges[-1] - threshold) / width) + 1
+        )
     for (name, values), style in zip((at_random or {}).items(), _STYLES, strict=False):
         axes.hist(values, bins=edges, weights=np.full(len(values), 1 / len(values)), color="0.86", ls=style,
                   label=f"{name}, random split")  # fmt: skip

@@ -14,7 +14,7 @@ from automl_pheno.rng import generator
 from automl_pheno.splits.candidates import AllAlikeError
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.splits.cut import cut_groups
-from automl_pheno.splits.groups import Groups, make_groups, union
+from automl_pheno.splits.groups import Groups, automatic_columns, make_groups, union
 from automl_pheno.splits.library import Extrapolating, extrapolate
 from automl_pheno.splits.method import HOLDOUT, decide_method
 from automl_pheno.splits.own import check_whole, chosen_test, own_folds, own_sets
@@ -99,6 +99,13 @@ def _draw(
         sets[:] = own_sets(dataset, config)
     elif config.test_column is not None:
         sets[chosen_test(dataset, config)] = "test"
+    if library is not None and not asked and (named := automatic_columns(dataset)):
+        columns = ", ".join(map(repr, named))
+        if facts.get("extrapolation", {}).get("extrapolation", "none") != "none":
+            notes.append(f"column {columns} is not grouped by: the sets are made by the mutations of the library")
+        else:
+            asked = tuple(f"column:{name}" for name in named)
+            notes.append(f"samples are grouped by {columns}, because the data have such a column")
     if config.regime is not None:
         rng = generator(config.seed, "split", "populations")
         asked, strata, more = regime_groups(dataset, config.regime, config.populations, rng)
@@ -122,7 +129,8 @@ def _draw(
             dense.describe(),
         ]
         facts["library"] = dense.facts()
-        drawn = _climb(task, make_groups(dataset, (), automatic=False), notes, facts)
+        kept = tuple(f"column:{name}" for name in automatic_columns(dataset))
+        drawn = _climb(task, make_groups(dataset, kept, automatic=False), notes, facts)
     return replace(drawn, extrapolation=facts["extrapolation"]["extrapolation"] if "extrapolation" in facts else "none")
 
 

@@ -135,14 +135,19 @@ def _count(found: Found) -> int:
     return len(np.unique(labels))
 
 
+def automatic_columns(dataset: Dataset) -> list[str]:
+    """Return the columns that are grouped by unasked: called group or family, and not empty."""
+    named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
+    return [name for name in named if not column_of(dataset, name, "groups").isna().all()]
+
+
 def _automatic(dataset: Dataset) -> tuple[tuple[str, ...], list[str]]:
     """Return the groupings that suit the data when none is asked for, and why."""
     from automl_pheno.splits.overlap import suits_overlap  # which registers itself here
 
-    named = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
-    empty = [name for name in named if column_of(dataset, name, "groups").isna().all()]
-    named = [name for name in named if name not in empty]
-    notes = [f"column {name!r} is empty, so it groups nothing" for name in empty]
+    named = automatic_columns(dataset)
+    empty = [str(name) for name in dataset.columns.columns if str(name).lower() in AUTOMATIC_COLUMNS]
+    notes = [f"column {name!r} is empty, so it groups nothing" for name in empty if name not in named]
     if named:
         notes.append(f"samples are grouped by {', '.join(map(repr, named))}, because the data have such a column")
     alike = "similarity" if dataset.kind == "sequence" else "relatedness"

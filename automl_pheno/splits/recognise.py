@@ -90,8 +90,8 @@ class Library:
             return (
                 f"the sequences are a dense library: all have {len(self.reference):,} bp and differ at "
                 f"{self.variable:,} of these positions, {of if share > _FEW else ''}the median one has "
-                f"{self.neighbours:g} neighbours within {within}, and {self.cluster:.0%} are one cluster at identity "
-                f"{IDENTITY:g}; no split of them keeps neighbours apart"
+                f"{self.neighbours:g} neighbours within {within}, and {self.cluster:.0%} are joined by such "
+                "steps; no split of them keeps neighbours apart"
             )
         return (
             f"the sequences are mutants of one sequence: all have {len(self.reference):,} bp and differ from their "
@@ -161,8 +161,8 @@ def _is_shuffled(codes: UInt8Array) -> bool:
 def find_dense(inputs: Inputs, y: FloatArray | None, *, most_variable: int | None = MOST_VARIABLE) -> Library | None:
     """Return the dense library that the sequences are, or None.
 
-    They are one where all have the same length and differ at no more than `most_variable` positions, and single linkage
-    at identity 0.8 over these makes one cluster of most of the different sequences.
+    They are one where all have the same length and differ at no more than `most_variable` positions, and steps of at
+    most a fifth of these (rounded up) lead from one to most of the different sequences.
 
     Parameters
     ----------
@@ -185,7 +185,9 @@ def find_dense(inputs: Inputs, y: FloatArray | None, *, most_variable: int | Non
     if len(different) < FEWEST:
         return None
     rng = np.random.default_rng(0)  # the same library is recognised whatever the seed of the split
-    steps = max(1, int((1.0 - IDENTITY) * width + 1e-9))
+    steps = int(
+        np.ceil((1.0 - IDENTITY) * width - 1e-9)
+    )  # rounded up: at a few positions one step is less than a fifth
     some = different if len(different) <= _LARGEST else different[rng.permutation(len(different))[:_LARGEST]]
     linked = float(np.bincount(_components(some, steps, rng)).max() / len(some))
     if linked <= LARGEST_CLUSTER:
@@ -197,9 +199,7 @@ def find_dense(inputs: Inputs, y: FloatArray | None, *, most_variable: int | Non
         kind="dense",
         reference=reference,
         reference_is="consensus" if best is None else "sequence with the highest value",
-        counts=sum(
-            (mutated_at(codes[:, place], base) for place, base in enumerate(reference)), np.zeros(len(codes), int)
-        ),
+        counts=np.stack([mutated_at(codes[:, place], base) for place, base in enumerate(reference)]).sum(axis=0),
         varies=varies,
         variable=width,
         cluster=linked,

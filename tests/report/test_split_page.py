@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.patches import StepPatch
 
 from automl_pheno.errors import StudyError
 from automl_pheno.report import html
+from automl_pheno.report import split_sections as sections
 from automl_pheno.report.split_figures import comparison_figure, components_figure, similarity_figure
 from automl_pheno.report.split_page import write_split_page
 
@@ -272,3 +276,50 @@ def test_a_row_without_a_score_is_left_out_of_the_comparison() -> None:
     table = pd.DataFrame(rows, columns=columns)
     (axes,) = comparison_figure(table).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["gblup", "group mean"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    test=st.integers(0, 3),
+    lost=st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    missed=st.integers(0, 2),
+)
+def test_what_is_purged_is_said_once_and_never_denied(test: int, lost: list[int], missed: int) -> None:
+    where = "folds" if len(lost) > 1 else "validation"
+    counted = [{"pairs": n, "purged": n} for n in lost]
+    purged = {"test": {"pairs": test, "purged": test}, where: counted if len(lost) > 1 else counted[0],
+              "after_audit": missed, "samples": test + missed + (lost[0] if len(lost) == 1 else 0)}  # fmt: skip
+    lines = sections.cut_and_purged({"purged": purged})
+    nothing = "nothing had to be" in lines
+    assert nothing == (not test and not any(lost) and not missed)
+    assert ("as the audit found" in lines) == bool(missed)
+    assert "1 samples" not in lines
+    assert ("Purged in all" in lines) == (len(lost) == 1 and bool(test + missed + lost[0]))
+
+
+@pytest.mark.parametrize(("ratio", "chance", "said"), [
+    (0.9, 0.895, "90.0% lies across sides (the leak ratio of DataSAIL); sides of these sizes, drawn at random, would "
+     "have 89.5%"),
+    (0.1, None, "10.0% lies across sides (the leak ratio of DataSAIL)."),
+    (0.0, 0.9, ""),
+])  # fmt: skip
+def test_likeness_below_the_threshold_stands_beside_what_chance_gives(
+    ratio: float, chance: float | None, said: str
+) -> None:
+    similarity = {"leak_ratio": ratio, "leak_ratio_by_chance": chance, "leak_ratio_from": 0.7, "measure": "identity"}
+    text = sections.leak_ratio(similarity)
+    assert said in text
+    assert "leak" not in text.replace("the leak ratio of DataSAIL", "")
+    assert bool(text) == bool(ratio)
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40), threshold=st.floats(0.1, 0.9))
+def test_no_bar_lies_on_both_sides_of_the_threshold(values: list[float], threshold: float) -> None:
+    found = np.array(values)
+    picture = similarity_figure({"test": found}, "identity", threshold)
+    stairs = next(patch for patch in picture.figure.axes[0].patches if isinstance(patch, StepPatch))
+    heights, edges, _ = stairs.get_data()
+    right = float(heights[edges[:-1] >= threshold - 1e-9].sum()) * len(found)
+    clear = found[np.abs(found - threshold) > 1e-9]
+    assert (clear > threshold).sum() - 1e-6 <= right <= (clear > threshold).sum() + len(found) - len(clear) + 1e-6

@@ -105,6 +105,15 @@ def has_intervals(dataset: Dataset) -> bool:
         return False
 
 
+def unchecked_intervals(dataset: Dataset) -> str:
+    """Return why intervals that the data seem to have cannot be compared; "" where they can, or there are none."""
+    try:
+        read_intervals(dataset.columns)
+    except IntervalError as error:
+        return f"the interval {error.interval} of {str(dataset.ids[error.row])!r} {error.reason}"
+    return ""
+
+
 def bases_across(dataset: Dataset, sides: Sides, slack: int = 0, genome: str | None = None) -> dict[str, Crossing]:
     """Count the bases of the genome that an evaluated interval shares with one trained on.
 

@@ -84,8 +84,8 @@ def find_dense(codes: UInt8Array, rng: np.random.Generator, most: int = MOST_DEN
     """Return the places that vary in a dense library, shape (length,); None where the sequences are none.
 
     In a dense library sequences of one length differ at a few places only, and so many of the possible ones are there
-    that from one to the next, differing in at most a fifth of these places, most of all can be reached. No split of it
-    keeps neighbours apart.
+    that steps of at most a fifth of these places (rounded up) lead to most of them. No split of it keeps neighbours
+    apart.
     """
     n, length = codes.shape
     if n < _FEWEST or not length or (codes == 0).any():
@@ -101,7 +101,7 @@ def find_dense(codes: UInt8Array, rng: np.random.Generator, most: int = MOST_DEN
     if len(different) > _MOST_REACHED:
         # neighbours must be there in a sample, too: a library that is dense only as a whole is not looked into further
         different = different[np.sort(rng.permutation(len(different))[:_MOST_REACHED])]
-    steps = max(1, int(_STEP * width + 1e-9))
+    steps = int(np.ceil(_STEP * width - 1e-9))
     return varies if _share_reached(different, steps, rng) > _MOST_OF else None
 
 

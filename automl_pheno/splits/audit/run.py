@@ -137,6 +137,8 @@ def _audit(dataset: Dataset, split: Split, rules: AuditRules, rng: np.random.Gen
         "purged": int((~sides.used()).sum()),
         "sha256": {name: hash_ids(dataset.ids[rows]) for name, rows in members.items()},
     }
+    if why := exact.unchecked_intervals(dataset):
+        facts["unchecked"] = {"overlap": why}
     facts["statement"] = statement(facts, dataset.kind)
     return Audit(leaks=leaks, facts=facts, samples=_samples(dataset, sides, found.scan), pairs=found.pairs)
 

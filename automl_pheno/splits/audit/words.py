@@ -61,10 +61,15 @@ def statement(facts: Mapping[str, Any], kind: InputKind) -> str:
     Parameters
     ----------
     facts
-        Of an audit: ``checks``, ``leaks``, ``similarity``, ``certificate``, ``library``.
+        Of an audit: ``checks``, ``leaks``, ``similarity``, ``certificate``, ``library``, ``unchecked``.
     kind
         ``sequence`` or ``genotype``.
     """
+    unchecked = "".join(f"; {what} was NOT checked: {why}" for what, why in facts.get("unchecked", {}).items())
+    return _claim(facts, kind) + unchecked
+
+
+def _claim(facts: Mapping[str, Any], kind: InputKind) -> str:
     leaks = facts["leaks"]
     if leaks:
         found = "; ".join(leak["sentence"] for leak in leaks[:3])
