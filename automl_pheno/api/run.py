@@ -336,14 +336,16 @@ class Best:
             frame=self.frame,
             allow_mismatch=allow_mismatch,
         )
-        return replace(given, inputs=inputs, notes=(*given.notes, *notes))
+        # what was matched before, as by the verb explain, is said once
+        return replace(given, inputs=inputs, notes=tuple(dict.fromkeys((*given.notes, *notes))))
 
     def _matched(self, data: Data | Inputs | Samples | Sequence[str], *, allow_mismatch: bool = False) -> Samples:
         """Return what `samples` does, and warn of what was done to the data so that they fit."""
         given = self._read(data)
         samples = self.samples(given, allow_mismatch=allow_mismatch)
-        for note in samples.notes[len(given.notes) :]:
-            warnings.warn(note, InputWarning, stacklevel=3)
+        for note in samples.notes:
+            if note not in given.notes:
+                warnings.warn(note, InputWarning, stacklevel=3)
         return samples
 
     def _read(self, data: Data | Inputs | Samples | Sequence[str]) -> Samples:

@@ -122,6 +122,14 @@ def test_a_prediction_that_is_no_number_is_never_returned_or_written(best: ap.Be
         best.predict(unrelated(3, LENGTH))
 
 
+def test_samples_that_were_matched_before_are_not_said_twice(best: ap.Best) -> None:
+    samples = best.samples(unrelated(3, LENGTH - 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(best.predict(samples), best.predict_samples(samples))
+    assert best.samples(samples).notes == samples.notes
+
+
 # -- sequences ---------------------------------------------------------------------------------------------------
 
 
