@@ -43,9 +43,9 @@ class CrossValidation:
         units, shape (n,); nan where there was none.
     pooled
         Scores over all validated samples at once, where folds are too small for scores of their own (`are_pooled`); {}
-        elsewhere. Folds differ in the mean of their predictions, as each has its own training rows: that adds to the
-        spread of a pooled prediction, and a pooled correlation of a predictor that knows nothing lies a little below 0
-        (samples left out of a mean lie on its other side).
+        elsewhere. The training rows of each fold have a mean of their own, above that of all samples where those that
+        were left out lie below it. So the pooled correlation of a predictor that knows little is below 0, and that of
+        the mean -1 where single samples are left out: a chance level, not a finding.
     """
 
     scores: tuple[dict[str, float], ...]

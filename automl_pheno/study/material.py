@@ -107,7 +107,8 @@ def _check_small_folds(config: StudyConfig, y: FloatArray, split: Split, progres
     if not are_pooled(y, parts):
         return
     few = min(map(len, parts))
-    smallest = f"the smallest of {len(parts)} folds has {few} sample{'' if few == 1 else 's'} or one trait value"
+    found = f"{few} sample{'' if few == 1 else 's'}" if few < FEWEST_IN_FOLD else "one trait value"
+    smallest = f"one of {len(parts)} folds has {found}"
     if config.pruner == "wilcoxon":
         msg = (
             f"pruner wilcoxon compares scores of single folds, but {smallest} (at least {FEWEST_IN_FOLD} samples that "
