@@ -157,6 +157,7 @@ def the_winner_is_named_with_its_own_numbers(run: RunFiles, words: Words) -> Non
     assert score is not None
     truth = winner["test"][run.metric.name]
     assert abs(float(score[1]) - truth) <= 0.000501 + 0.005 * abs(truth)
+    assert ("R² is below 0" in text) == (winner["test"]["r2"] < 0)
     assert ("95 % interval" in text.split("it reaches")[1].split("\n")[0].split("Observed values")[0]) == (
         winner["low"] is not None
     )
