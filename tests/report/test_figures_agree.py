@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
@@ -10,10 +14,12 @@ from hypothesis import strategies as st
 from automl_pheno.explain.motifs.places import Places, place_words, whereabouts
 from automl_pheno.explain.mutagenesis.dosages import dosage_classes, known_effects
 from automl_pheno.metrics import calibration
+from automl_pheno.report import FIGURES, read_run
 from automl_pheno.report.facts import Calibration, calibration_of
 from automl_pheno.report.motif_figures import motif_places_picture
 from automl_pheno.report.mutation_figures import dosage_effects_picture
-from automl_pheno.report.prediction_figures import predicted_observed_picture
+from automl_pheno.report.prediction_figures import predicted_observed_picture, residual_picture
+from automl_pheno.report.sentences import errors
 
 
 def motif(seed: int, start: np.ndarray, length: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -118,6 +124,21 @@ def test_the_dashed_line_is_the_slope_that_the_title_names() -> None:
     (x0, x1), (y0, y1) = dashed.get_data()
     assert abs((y1 - y0) / (x1 - x0) - slope) < 1e-9
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted height", "observed height")
+
+
+def test_the_spread_of_residuals_is_the_same_in_figure_and_text(make_run: Callable[..., Path]) -> None:
+    run = read_run(make_run(explained=False))
+    name = run.winner
+    assert name is not None
+    (words, _) = errors(run, name)
+    found = re.search(r"sd of residuals ([\d.]+)", words)
+    picture = FIGURES["residuals"](run)
+    assert found is not None
+    assert picture is not None
+    shown = picture.axes[1].get_title().split("sd ")[1]
+    assert abs(float(shown) - float(found[1])) <= 0.005 * float(found[1])
+    small = residual_picture(np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]), "net", "height")
+    assert small.axes[1].get_title().split("sd ")[1] == f"{np.std([0, 0, 1, -1], ddof=1):.3g}"
 
 
 def test_calibration_is_that_of_the_final_file_where_it_has_one() -> None:
