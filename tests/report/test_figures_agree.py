@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,10 @@ from automl_pheno.explain.motifs.places import Places, place_words, whereabouts
 from automl_pheno.explain.mutagenesis.dosages import dosage_classes, known_effects
 from automl_pheno.metrics import calibration
 from automl_pheno.report import FIGURES, read_run
+from automl_pheno.report.driver_sentences import stability
+from automl_pheno.report.explanation_figures import stability_picture
 from automl_pheno.report.facts import Calibration, calibration_of
+from automl_pheno.report.loci_figures import blocks_picture, miami_picture
 from automl_pheno.report.motif_figures import motif_places_picture
 from automl_pheno.report.mutation_figures import dosage_effects_picture
 from automl_pheno.report.prediction_figures import predicted_observed_picture, residual_picture
@@ -139,6 +143,30 @@ def test_the_spread_of_residuals_is_the_same_in_figure_and_text(make_run: Callab
     assert abs(float(shown) - float(found[1])) <= 0.005 * float(found[1])
     small = residual_picture(np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]), "net", "height")
     assert small.axes[1].get_title().split("sd ")[1] == f"{np.std([0, 0, 1, -1], ddof=1):.3g}"
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_loci_are_called_used_only_where_one_passes_decoys(used: bool) -> None:
+    table = pd.DataFrame({"id": ["a", "b", "c"], "chromosome": "1", "position": [1, 2, 3], "block": ["0", "0", "1"],
+                          "mean_abs": [0.3, 0.2, 0.1], "minus_log10_p": [2.0, 1.0, 0.5]})  # fmt: skip
+    picture = miami_picture(table, {"1"} if used else set(), "phenotype units")
+    assert ("Loci used by the model" in picture.title) == used
+    assert ("Orange diamonds" in picture.caption) == used
+    blocks = pd.DataFrame({"block": ["0", "1"], "lead": ["a", "c"], "chromosome": "1", "mean_abs": [0.5, 0.1],
+                           "n_variants": [2, 1], "used": [used, False]})  # fmt: skip
+    how = blocks_picture(blocks, "phenotype units", {"threshold": 0.4, "fdr": 0.1}).caption
+    assert ("Orange blocks pass it" in how) == used
+    assert ("No block drawn here passes it" in how) != used
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("members", "averages"), ("refits", "with other seeds"), ("bootstrap", "samples drawn anew")]
+)
+def test_the_figure_of_stability_names_the_fits_that_the_text_names(source: str, words: str) -> None:
+    facts = {"source": source, "refits": 3, "spearman_mean": 0.9, "top_share": 0.5}
+    table = pd.DataFrame({"position": [1, 2, 3], "mean": [0.1, 0.2, 0.1], "sd": [0.0, 0.1, 0.0]})
+    assert words in stability_picture(table, "phenotype units", facts).caption
+    assert words in next(stability(facts))
 
 
 def test_calibration_is_that_of_the_final_file_where_it_has_one() -> None:
