@@ -281,7 +281,7 @@ def a_motif_has_a_place_only_where_it_is_bound_and_one_place(run: RunFiles, word
     for row in bound:
         first = row.get("anchor") == "first"
         place = f"at base {row['mode_place']:.0f}" if first else f"{row['mode_from_end']:.0f} bp before the last base"
-        assert f"bound to its place: {place}" in text
+        assert f"bound to its place: {place} with {row['share_near_mode']:.0%} of its contribution" in text
         assert squeezed(place) in words.page.split("Motifsandfilters")[-1]  # the table says the same
 
 
