@@ -42,6 +42,8 @@ def print_leaderboard(table: pd.DataFrame, *, top: int) -> None:
     Console(soft_wrap=False).print(shown)
     if len(table) > top:
         print(f"... {len(table) - top} more")
+    if "pooled" in table and (table["pooled"].astype(str) == "True").any():
+        print(f"val {label} is over all held-out samples at once, as folds are too small for scores of their own")
 
 
 def _test(row: dict[str, Any], metric: str) -> str:

@@ -23,7 +23,7 @@ LEVEL = 0.95
 MOST_COMPARED = 20
 """Candidates that are compared with the winner beside the finalists: the best by validation."""
 _MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
-_CELLS = 100_000_000
+_CELLS = 40_000_000
 """Resampled values in all, so that large data take seconds and not minutes."""
 _NAMED = 6
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

@@ -228,3 +228,18 @@ def test_splits_that_are_alike_agree_within_noise() -> None:
     assert "agree within noise" in explain_comparison(table)[0]
     again = compare_splits(dataset, "y", splits, {"gblup": PREDICTORS["gblup"]}, metric="pearson_r", seed=0)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_folds_of_two_samples_are_compared_by_one_score_over_all() -> None:
+    data, family = families(20, 2)
+    split = folds(data, family, 20)
+    table = compare_splits(
+        data, "y", {"random": random_like(data, data.y("y"), split, 0), "this_split": split},
+        {"gblup": PREDICTORS["gblup"]}, metric="pearson_r", seed=0,
+    )  # fmt: skip
+    for row in table.to_dict("records"):
+        assert -1.0 < row["this_split"] < 1.0
+        assert np.isnan(row["this_split_sd"])
+        assert row["validated"] == 40
+    assert table["random"].iloc[0] > table["this_split"].iloc[0] + 0.3, "copies are on both sides at random"
+    assert "A random split flatters" in explain_comparison(table)[0]

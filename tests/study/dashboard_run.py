@@ -50,7 +50,14 @@ def make_run(run: Path, *, tested: bool = True) -> Path:
             {"name": "toy-1", "kind": "network", "trial": 1, **test},
             {"name": "ridge", "kind": "baseline", "trial": None, **test},
         ]
-        final = {"trait": "yield", "metric": "pearson_r", "winner": finalists[0], "finalists": finalists}
+        tie_note = "toy-1 is first of two that validation cannot tell apart: toy-1 and ridge."
+        final = {
+            "tie_note": tie_note,
+            "trait": "yield",
+            "metric": "pearson_r",
+            "winner": finalists[0],
+            "finalists": finalists,
+        }
         numbers = {"metric": "pearson_r", "difference": 0.2, "low": 0.1, "high": 0.3}
         comparison = {"network": "toy-1", "baseline": "ridge", **numbers}
         (run / "final.json").write_text(json.dumps({**final, "comparison": comparison}))

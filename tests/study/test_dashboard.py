@@ -73,6 +73,7 @@ def test_the_study_is_shown_with_the_leaderboard_as_its_note_and_the_report_link
     detail = browser.json("/api/studies/0")
     note = detail["note"]["body"]
     assert "| 1 | toy-1 | network | complete | 0.700 |" in note
+    assert "toy-1 is first of two that validation cannot tell apart: toy-1 and ridge." in note
     assert "The network toy-1 is better than ridge: " in note
     assert "[Report](/report.html)" in note
     assert make_note(run).splitlines()[-3:] == note.splitlines()[-3:]

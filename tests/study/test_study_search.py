@@ -12,6 +12,7 @@ import yaml
 from scipy.stats import linregress, pearsonr
 
 from automl_pheno.api import Run
+from automl_pheno.cli.tables import print_leaderboard
 from automl_pheno.data import Dataset, Inputs, load_dataset
 from automl_pheno.errors import CurationError, DataError, SpaceError, SplitError, StudyError
 from automl_pheno.splits import read_split
@@ -148,7 +149,7 @@ def test_held_out_predictions_give_the_recorded_scores_again(study, dataset, tmp
         assert np.isnan(board.loc["mean", "val_slope"]) or name == "folds"
 
 
-def test_folds_of_two_samples_are_scored_at_once_and_that_is_said(study, dataset, tmp_path):
+def test_folds_of_two_samples_are_scored_at_once_and_that_is_said(study, dataset, tmp_path, capsys):
     heard = Listener()
     small = dataset.take(np.arange(60))
     config = study(split={"method": "kfold", "folds": 25})
@@ -165,6 +166,8 @@ def test_folds_of_two_samples_are_scored_at_once_and_that_is_said(study, dataset
     assert board["val_sd"].isna().all()
     assert json.loads((run / "final.json").read_text())["pooled"] is True
     assert "over all held-out samples at once" in Run(run).winner
+    print_leaderboard(Run(run).leaderboard, top=1)
+    assert "val r is over all held-out samples at once" in capsys.readouterr().out
     assert replay_trial(run, "ridge").verdict == "identical"
     with pytest.raises(StudyError, match="pruner wilcoxon compares scores of single folds, but one of 25 folds has"):
         run_search(config.model_copy(update={"pruner": "wilcoxon"}), tmp_path / "other", dataset=small)

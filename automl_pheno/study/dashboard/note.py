@@ -55,6 +55,8 @@ def make_note(run: Path, *, links: str = "") -> str:
     if (run / FINAL).is_file():
         final = json.loads((run / FINAL).read_text())
         parts.append(f"Winner by validation: **{final['winner']['name']}**.")
+        if final.get("tie_note"):
+            parts.append(str(final["tie_note"]))
         if final["comparison"]:
             parts.append(comparison_sentence(final["comparison"]))
     if (run / LEADERBOARD).is_file() and (run / LEADERBOARD).stat().st_size:
