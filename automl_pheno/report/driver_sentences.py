@@ -66,6 +66,8 @@ def _motif(row: Mapping[str, Any], like: str | None) -> str:
     words += f", like {like}" if like else ""
     if place_words(row):
         words += f", bound to its place: {place_words(row)}"
+        share = row.get("share_near_mode")
+        words += f" with {float(share):.0%} of its contribution" if share is not None and not pd.isna(share) else ""
     return f"{words})"
 
 

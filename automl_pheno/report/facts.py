@@ -89,6 +89,12 @@ class Outcome:
         return None if self.comparison is None else verdict_of(self.comparison)
 
     @property
+    def is_below_the_mean(self) -> bool:
+        """Whether errors on the test set are larger than those of one value for all, their mean."""
+        r2 = self.score if self.metric.name == "r2" else self.others.get("r2")
+        return r2 is not None and r2 < 0.0
+
+    @property
     def is_contradicted(self) -> bool:
         """Whether the test set puts the other kind before the winner's, beyond chance."""
         return self.verdict == ("worse" if self.kind == "network" else "better")

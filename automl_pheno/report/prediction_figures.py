@@ -15,7 +15,7 @@ from automl_pheno.report.picture import FIGURES, Picture, new_picture
 from automl_pheno.report.read import RunFiles
 from automl_pheno.report.style import BASELINE, INK, MANY_POINTS, QUIET, SETS, TEST, TEXT, WIDE, legend_above, tidy
 
-_BINS = 10
+_BINS, _FEWEST_IN_BIN = 10, 5
 
 
 @FIGURES.add("predicted_observed")
@@ -45,7 +45,7 @@ def predicted_observed_picture(
     if lines:
         how += "Dashed: the line of observed on predicted; where it is steeper than the black one predictions lie too "
         how += "close together, where it is flatter too far apart."
-    picture = new_picture("Observed against predicted, test set", how.strip(), height=3.2 if len(names) > 1 else 4.4)
+    picture = new_picture("Observed against predicted, test set", how.strip(), height=3.3 if len(names) > 1 else 4.5)
     panels = np.atleast_1d(picture.figure.subplots(1, len(names), sharex=True, sharey=True))
     every = predictions[["observed", *names]].to_numpy(dtype=np.float64)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
@@ -62,7 +62,7 @@ def predicted_observed_picture(
         if line is not None:
             ends = np.array([predicted.min(), predicted.max()])
             axes.plot(ends, line.intercept + line.slope * ends, color=BASELINE, lw=1.6, ls="--")
-            words += f", slope {line.slope:.2f}"
+            words += f"\nslope {line.slope:.2f}"
         axes.set_title(words, fontsize=TEXT)
         axes.set_xlim(low - margin, high + margin)
         axes.set_ylim(low - margin, high + margin)
@@ -93,7 +93,8 @@ def residual_picture(observed: FloatArray, predicted: FloatArray, name: str, tra
     from scipy.stats import norm
 
     residual = observed - predicted
-    groups = [part for part in np.array_split(np.argsort(predicted, kind="stable"), _BINS) if len(part)]
+    bins = max(2, min(_BINS, len(residual) // _FEWEST_IN_BIN))
+    groups = np.array_split(np.argsort(predicted, kind="stable"), bins)
     how = f"Residual = observed - predicted. Left: the line (means of {len(groups)} equal groups) should follow 0; "
     how += "where it rises or falls predictions are off for such samples, and a fan says that some are harder. Middle "
     how += "and right: on the normal curve and on the line residuals are normal; ends off the line are outliers."
@@ -106,7 +107,7 @@ def residual_picture(observed: FloatArray, predicted: FloatArray, name: str, tra
              lw=1.6)  # fmt: skip
     tidy(shape, x="residual", y="density")
     shape.hist(residual, bins=min(40, max(8, int(np.sqrt(len(residual))))), density=True, color="#B9D9CE")
-    mean, sd = float(residual.mean()), max(float(residual.std()), 1e-300)
+    mean, sd = float(residual.mean()), max(float(residual.std(ddof=1)), 1e-300)
     grid = np.linspace(float(residual.min()), float(residual.max()), 200)
     shape.plot(grid, norm.pdf(grid, mean, sd), color=INK, lw=1.4)
     shape.set_title(f"mean {mean:.3g}, sd {sd:.3g}", fontsize=TEXT)

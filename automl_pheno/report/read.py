@@ -142,7 +142,7 @@ class RunFiles:
     @property
     def trait(self) -> str:
         """Its name."""
-        return str((self.final or self.card or {}).get("trait", "the trait"))
+        return str((self.final or self.card or {}).get("trait") or "the trait")
 
     @property
     def winner(self) -> str | None:

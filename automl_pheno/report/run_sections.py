@@ -55,7 +55,6 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
         "val_sd": ("± sd", lambda row: _score(row["val_sd"])),
         f"test_{name}": (f"test {label} (95\u00a0%)", lambda row: _interval(row, f"test_{name}", "test")),
         "test_slope": ("slope (95\u00a0%)", lambda row: _interval(row, "test_slope", "test_slope")),
-        "test_intercept": ("intercept", lambda row: _score(row["test_intercept"])),
         "weights": ("weights", lambda row: _whole(row["weights"])),
         "epochs": ("epochs", lambda row: _whole(row["epochs"] if row["kind"] == "network" else None)),
         "seconds": ("seconds", lambda row: _seconds(row["seconds"])),
@@ -73,7 +72,7 @@ def leaderboard(run: RunFiles) -> Iterator[Markup]:
     if choice := (run.final or {}).get("choice"):
         yield html.tag("p", choice_sentence(choice, name))
     if "test_slope" in shown:
-        line = "Slope and intercept: of observed on predicted test samples; 1 and 0 where the scale is right."
+        line = "Slope: of observed on predicted test samples; 1 where the scale is right."
         yield html.tag("p", line)
     yield html.sortable([columns[key][0] for key in shown], rows, numeric=numeric, caption=caption)
     yield from _all_columns(run)

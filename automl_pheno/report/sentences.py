@@ -84,6 +84,8 @@ def winner(outcome: Outcome) -> Iterator[str]:
         f"On the sealed test set ({outcome.n_test:,} samples, opened once) it reaches {outcome.metric.label} "
         f"**{number(outcome.score)}**{f' ({inside})' if inside else ''}."
     )
+    if outcome.is_below_the_mean:
+        yield "R² is below 0: one value for all test samples, their mean, would have smaller errors."
     if outcome.calibration is not None:
         yield scale(outcome.name, outcome.calibration)
     if outcome.is_contradicted:

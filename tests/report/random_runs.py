@@ -226,6 +226,7 @@ def _of_sequences(draw: Any) -> Made:
             "n_seqlets": 30, "n_sequences": 30, "positional": draw(st.booleans()),
             "anchor": draw(st.sampled_from(["first", "last"])), "mode_place": draw(number(1.0, 60.0)),
             "mode_from_end": draw(number(0.0, 60.0)), "median_from_end": draw(number(0.0, 60.0)),
+            "share_near_mode": draw(SHARE),
         }
         for k in range(draw(st.integers(0, 3)))
     ])  # fmt: skip

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_pheno.explain.motifs.places import Places, place_words, whereabouts
 from automl_pheno.explain.mutagenesis.dosages import dosage_classes, known_effects
 from automl_pheno.metrics import calibration
+from automl_pheno.report import FIGURES, read_run
+from automl_pheno.report.driver_sentences import stability
+from automl_pheno.report.explanation_figures import stability_picture
 from automl_pheno.report.facts import Calibration, calibration_of
+from automl_pheno.report.loci_figures import blocks_picture, miami_picture
 from automl_pheno.report.motif_figures import motif_places_picture
 from automl_pheno.report.mutation_figures import dosage_effects_picture
-from automl_pheno.report.prediction_figures import predicted_observed_picture
+from automl_pheno.report.prediction_figures import predicted_observed_picture, residual_picture
+from automl_pheno.report.sentences import errors
 
 
 def motif(seed: int, start: np.ndarray, length: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -118,6 +128,45 @@ def test_the_dashed_line_is_the_slope_that_the_title_names() -> None:
     (x0, x1), (y0, y1) = dashed.get_data()
     assert abs((y1 - y0) / (x1 - x0) - slope) < 1e-9
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted height", "observed height")
+
+
+def test_the_spread_of_residuals_is_the_same_in_figure_and_text(make_run: Callable[..., Path]) -> None:
+    run = read_run(make_run(explained=False))
+    name = run.winner
+    assert name is not None
+    (words, _) = errors(run, name)
+    found = re.search(r"sd of residuals ([\d.]+)", words)
+    picture = FIGURES["residuals"](run)
+    assert found is not None
+    assert picture is not None
+    shown = picture.axes[1].get_title().split("sd ")[1]
+    assert abs(float(shown) - float(found[1])) <= 0.005 * float(found[1])
+    small = residual_picture(np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]), "net", "height")
+    assert small.axes[1].get_title().split("sd ")[1] == f"{np.std([0, 0, 1, -1], ddof=1):.3g}"
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_loci_are_called_used_only_where_one_passes_decoys(used: bool) -> None:
+    table = pd.DataFrame({"id": ["a", "b", "c"], "chromosome": "1", "position": [1, 2, 3], "block": ["0", "0", "1"],
+                          "mean_abs": [0.3, 0.2, 0.1], "minus_log10_p": [2.0, 1.0, 0.5]})  # fmt: skip
+    picture = miami_picture(table, {"1"} if used else set(), "phenotype units")
+    assert ("Loci used by the model" in picture.title) == used
+    assert ("Orange diamonds" in picture.caption) == used
+    blocks = pd.DataFrame({"block": ["0", "1"], "lead": ["a", "c"], "chromosome": "1", "mean_abs": [0.5, 0.1],
+                           "n_variants": [2, 1], "used": [used, False]})  # fmt: skip
+    how = blocks_picture(blocks, "phenotype units", {"threshold": 0.4, "fdr": 0.1}).caption
+    assert ("Orange blocks pass it" in how) == used
+    assert ("No block drawn here passes it" in how) != used
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("members", "averages"), ("refits", "with other seeds"), ("bootstrap", "samples drawn anew")]
+)
+def test_the_figure_of_stability_names_the_fits_that_the_text_names(source: str, words: str) -> None:
+    facts = {"source": source, "refits": 3, "spearman_mean": 0.9, "top_share": 0.5}
+    table = pd.DataFrame({"position": [1, 2, 3], "mean": [0.1, 0.2, 0.1], "sd": [0.0, 0.1, 0.0]})
+    assert words in stability_picture(table, "phenotype units", facts).caption
+    assert words in next(stability(facts))
 
 
 def test_calibration_is_that_of_the_final_file_where_it_has_one() -> None:

@@ -157,6 +157,7 @@ def the_winner_is_named_with_its_own_numbers(run: RunFiles, words: Words) -> Non
     assert score is not None
     truth = winner["test"][run.metric.name]
     assert abs(float(score[1]) - truth) <= 0.000501 + 0.005 * abs(truth)
+    assert ("R² is below 0" in text) == (winner["test"]["r2"] < 0)
     assert ("95 % interval" in text.split("it reaches")[1].split("\n")[0].split("Observed values")[0]) == (
         winner["low"] is not None
     )
@@ -280,7 +281,7 @@ def a_motif_has_a_place_only_where_it_is_bound_and_one_place(run: RunFiles, word
     for row in bound:
         first = row.get("anchor") == "first"
         place = f"at base {row['mode_place']:.0f}" if first else f"{row['mode_from_end']:.0f} bp before the last base"
-        assert f"bound to its place: {place}" in text
+        assert f"bound to its place: {place} with {row['share_near_mode']:.0%} of its contribution" in text
         assert squeezed(place) in words.page.split("Motifsandfilters")[-1]  # the table says the same
 
 

@@ -16,8 +16,9 @@ NEAR = 5
 """Places this close to the mode, bp, are near it."""
 SHARP = 2
 """The mode is where most lies within so many bp: a sharp peak, not the middle of a broad hill beside it."""
-DRAWS = 999
-SIGNIFICANT = 0.01
+DRAWS = 1999
+SIGNIFICANT = 0.001
+"""Of one motif: up to ten are tested, so that in 1 % of the cases one without a place is said to have one."""
 LEAST_RATIO = 1.5
 Anchor = Literal["first", "last"]
 """From which base of the sequence a place is counted."""
@@ -79,11 +80,11 @@ class Whereabouts:
         Share of the motif's contribution, over all its places, that lies within 5 bp of the mode.
     share_by_chance
         The same for places drawn evenly along the same sequences, each with its contribution, and their own mode:
-        mean over 999 draws.
+        mean over 1,999 draws.
     p
         Share of these draws that gather as much.
     positional
-        `p` is at most 0.01 and the share near the mode at least 1.5 times that by chance.
+        `p` is at most 0.001 and the share near the mode at least 1.5 times that by chance.
     """
 
     median_place: float
