@@ -103,6 +103,7 @@ def test_tables_are_read_as_they_were_made(tmp_path):
     try_until(tmp_path, SEED + 1, seconds=20, cases=150)
 
 
+@pytest.mark.timeout(0)
 @pytest.mark.slow
 def test_tables_are_read_as_they_were_made_for_long(tmp_path):
     try_until(tmp_path, SEED, seconds=SECONDS, cases=10**9)
