@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_pheno.api.run import EXPLANATION, Best, Run, load
+from automl_pheno.api.best import Best
+from automl_pheno.api.run import EXPLANATION, Run, load
 from automl_pheno.data import Samples
 from automl_pheno.data.dataset import Examples
 from automl_pheno.errors import StudyError, UnknownNameError, known_names

@@ -197,7 +197,8 @@ def _by_row(
             msg = f"{path}:{line}: {name!r} is in {value}, and the sequence it turns round in {values[row][0]}"
             raise SplitError(msg)
     if not values:
-        theirs = ", ".join(repr(cells[place_id]) for _, cells in body[:3])
+        others = 1 if place_set == 0 else 0
+        theirs = ", ".join(repr(cells[others]) for _, cells in body[:3])
         msg = (
             f"{path}: none of its {len(body):,} ids is a sample of the data: {theirs} ... and {matcher.examples}; "
             "--id-column says where the data have their ids"

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_type_hints
+from typing import Any, Literal, Union
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from automl_pheno.curation import CurationConfig
-from automl_pheno.data.options import READING_WORDS, Reading
-from automl_pheno.errors import DataError, SpaceError, StudyError, UnknownNameError, known_names
+from automl_pheno.errors import SpaceError, StudyError, UnknownNameError, known_names
 from automl_pheno.metrics import METRICS
 from automl_pheno.registry import Registry
 from automl_pheno.space.document import Located, Problems, decode, parse_document
 from automl_pheno.splits.config import SplitConfig
 from automl_pheno.study.choice import DEFAULT_RULE, RULES
+from automl_pheno.study.data import DataConfig, Frozen
 from automl_pheno.study.engines import ALLOTS_EPOCHS, DEFAULT_ENGINE, DEFAULT_PRUNER, ENGINES, PRUNERS, engine_name
 from automl_pheno.study.slots.config import ClusterConfig
 from automl_pheno.study.storage.address import redact
@@ -42,51 +31,11 @@ _PATHS = ("file", "trait_table", "genome")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _mirrored() -> Any:
-    """Return a model with the fields of `Reading`, so that a study file has each of them."""
-    hints = get_type_hints(Reading)
-    made: dict[str, Any] = {}
-    for item in fields(Reading):
-        kind = item.metadata.get("plain", hints[item.name])
-        convert = item.metadata.get("convert")
-        default = item.default if convert is None else convert(item.default)
-        kind = kind if convert is None else Annotated[kind, BeforeValidator(_worded(convert))]
-        made[item.name] = (kind, Field(default=default, description=item.metadata["help"]))
-    return create_model("Reading", __base__=_Frozen, **made)
-
-
-def _worded(convert: Callable[[object], object]) -> Callable[[object], object]:
-    """Return `convert` with errors that pydantic collects."""
-
-    def converted(value: object) -> object:
-        try:
-            return convert(value)
-        except DataError as error:
-            raise ValueError(str(error)) from None
-
-    return converted
-
-
-class DataConfig(_mirrored()):  # type: ignore[misc]
-    """Where the data are, and how they are to be read: what `Reading` has."""
-
-    file: Path = Field(description="Table, FASTA, intervals (BED), dosage table, VCF or PLINK; .gz is understood.")
-    trait: str | None = Field(default=None, description="Which trait; needed only where there are several.")
-
-    def reading(self) -> Reading:
-        """Return how the files are to be read."""
-        return Reading(**{name: getattr(self, name) for name in READING_WORDS})
-
-
 FINALISTS = 3
 """Networks that are refitted and tested, beside all baselines, where the study does not say how many."""
 
 
-class StudyConfig(_Frozen):
+class StudyConfig(Frozen):
     """A study. Paths in a study file are relative to that file."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema", description="Version of this format.")
