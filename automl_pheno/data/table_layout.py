@@ -119,6 +119,12 @@ def _descriptions(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     """
     known = {_plain(name) for names in VARIANT_NAMES.values() for name in names} | _DESCRIPTIONS
     count = next((place for place, name in enumerate(header) if place and _plain(name) not in known), len(header))
+    ids = {_plain(name) for name in VARIANT_NAMES["id"]}
+    for place in range(1, count):
+        cells = [row[place] for row in rows if row[place] not in ("", ".")]
+        if _plain(header[place]) in ids and len({*cells}) < len(cells):  # a sample that is called so
+            count = place
+            break
     found = variant_columns(header[:count])
     pair = [header.index(found[what]) for what in ("ref", "alt") if what in found]
     if pair and not _are_alleles([tuple(row[place].upper() for place in pair) for row in rows]):

@@ -114,6 +114,16 @@ def test_markers_in_rows_with_their_places_and_alleles_need_no_proof(write):
     assert data.ids.tolist() == IDS
 
 
+def test_a_sample_called_id_is_no_id_of_variants(write):
+    text = rows(
+        [["1", str(k + 1), *map(str, TRUTH[:, k])] for k in range(M)], NAMES, ["chr", "pos", "id", *IDS[1:]], "snp"
+    )
+    data = read_dataset(write(text))
+    assert data.ids.tolist() == ["id", *IDS[1:]]
+    assert data.inputs.variants["id"].tolist() == NAMES
+    np.testing.assert_array_equal(data.inputs.values, TRUTH)
+
+
 def test_samples_called_a1_and_a2_are_no_alleles(write):
     cells = [["AA", "AG", "AA", "GG"], ["CC", "CT", "TT", "CC"]]
     text = rows(

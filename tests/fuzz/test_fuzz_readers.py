@@ -58,7 +58,7 @@ def difference(ours: Dataset, theirs: dict[str, Any]) -> str:
         return f"variants: {theirs['variants']}"
     if "places" in theirs and variants is not None:
         rows = variants[["chromosome", "position", "ref", "alt"]].itertuples(index=False, name=None)
-        if [(c, int(p), r, a) for c, p, r, a in rows] != [(c, p or -1, r, a) for c, p, r, a in theirs["places"]]:
+        if [(c, int(p) or -1, r, a) for c, p, r, a in rows] != [(c, p or -1, r, a) for c, p, r, a in theirs["places"]]:
             return f"places: {theirs['places']}"
     if "values" in theirs:
         if theirs["values"] is None:
