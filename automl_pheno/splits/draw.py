@@ -55,7 +55,7 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
     """Return the split without audit and card; see `make_split`."""
     y = None if trait is None else dataset.y(trait)
     own = next((f for f in ("set_column", "fold_column", "test_column") if getattr(config, f) is not None), None)
-    library = _library(dataset, config, y) if own is None else None
+    library = _library(dataset, config, y)
     sets = np.full(len(dataset), "", dtype="<U10")
     fold = np.full(len(dataset), -1, dtype=np.int64)
     facts: dict[str, Any] = {}
@@ -65,6 +65,8 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
     if library is not None:
         notes.append(library.describe())
         facts["library"] = library.facts()
+    if own is not None:
+        library = None  # it is known what is tested
     kind = _extrapolating(library, config)
     if library is not None and kind:
         sets[:], facts["extrapolation"] = _extrapolate(dataset, library, kind, y, config, notes)
@@ -72,13 +74,9 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
         sets[:] = own_sets(dataset, config)
     elif config.test_column is not None:
         sets[chosen_test(dataset, config)] = "test"
-    if library is not None and not asked and (named := automatic_columns(dataset)):
-        columns = ", ".join(map(repr, named))
-        if facts.get("extrapolation", {}).get("extrapolation", "none") != "none":
-            notes.append(f"column {columns} is not grouped by: the sets are made by the mutations of the library")
-        else:
-            asked = tuple(f"column:{name}" for name in named)
-            notes.append(f"samples are grouped by {columns}, because the data have such a column")
+    if library is not None and not asked:
+        asked, more = _library_columns(dataset, facts)
+        notes += more
     if config.regime is not None:
         rng = generator(config.seed, "split", "populations")
         asked, strata, more = regime_groups(dataset, config.regime, config.populations, rng)
@@ -88,7 +86,7 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
         sets[fold >= 0] = "train"
     task = _Task(dataset=dataset, y=y, config=config, sets=sets.astype("<U10"), fold=fold, strata=strata)
     try:
-        groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and library is None)
+        groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and "library" not in facts)
         if own is not None:
             check_whole(dataset, groups.labels, task.sides, f"{own} {getattr(config, own)!r}")
         drawn = _climb(task, groups, notes, facts)
@@ -105,6 +103,18 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
         kept = tuple(f"column:{name}" for name in automatic_columns(dataset))
         drawn = _climb(task, make_groups(dataset, kept, automatic=False), notes, facts)
     return replace(drawn, extrapolation=facts["extrapolation"]["extrapolation"] if "extrapolation" in facts else "none")
+
+
+def _library_columns(dataset: Dataset, facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return by which columns a library is grouped, where its mutations do not make the sets, and a note."""
+    named = automatic_columns(dataset)
+    columns = ", ".join(map(repr, named))
+    if not named:
+        return (), ()
+    if facts.get("extrapolation", {}).get("extrapolation", "none") != "none":
+        return (), (f"column {columns} is not grouped by: the sets are made by the mutations of the library",)
+    note = f"samples are grouped by {columns}, because the data have such a column"
+    return tuple(f"column:{name}" for name in named), (note,)
 
 
 def _extrapolating(library: Library | None, config: SplitConfig) -> tuple[Extrapolating, ...]:
