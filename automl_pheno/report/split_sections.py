@@ -15,6 +15,7 @@ from automl_pheno.report.html import Markup, Tone
 from automl_pheno.splits.audit.words import compared_with, number
 
 _STAGES = ("test", "validation")
+_OF_PAIRS = ("similarity", "relatedness", "pairs")
 _LIBRARIES = {"mutants": "A library of mutants of one sequence", "dense": "A dense library"}
 _FLAGS: dict[str, tuple[Tone, str]] = {
     "ok": ("good", "alike"),
@@ -91,14 +92,14 @@ def cut_and_purged(card: Mapping[str, Any]) -> Markup:
     if groups is not None:
         text = f"{groups:,} groups of samples were kept whole"
         if isinstance(largest, Mapping):
-            text += f"; the largest holds {largest['samples']:,} samples ({largest['share']:.1%})"
+            text += f"; the largest holds {_samples(largest['samples'])} ({largest['share']:.1%})"
         counted = card.get("groupings")
         if isinstance(counted, Mapping) and counted:
             several = {name: f" ({n:,} groups)" if n < card["samples"] else "" for name, n in counted.items()}
             text += "; kept together: " + ", ".join(f"{name}{n}" for name, n in several.items())
         lines.append(f"{text}.")
     lines += list(_cut(card.get("cut")))
-    lines += list(_purged(card.get("purged")))
+    lines += list(_purged(card.get("purged"), apart=_kept_apart(card)))
     return html.bullets(lines) if lines else Markup("")
 
 
@@ -115,7 +116,13 @@ def _cut(counts: Any) -> Iterator[str]:
         yield f"Cut: no group had to be; {connected}."
 
 
-def _purged(counts: Any) -> Iterator[str]:
+def _kept_apart(card: Mapping[str, Any]) -> bool:
+    """Say whether pairs of like samples were to be kept apart at all; where they were not, nothing is purged."""
+    names = card.get("groupings")
+    return names is None or any(name.partition(":")[0] in _OF_PAIRS for name in names)
+
+
+def _purged(counts: Any, *, apart: bool) -> Iterator[str]:
     """Yield what was left out of training because it touched another side."""
     if not isinstance(counts, Mapping) or "test" not in counts:
         yield from (f"Purged: {line}" for line in _sentences(counts))
@@ -125,7 +132,8 @@ def _purged(counts: Any) -> Iterator[str]:
     lost = [fold["purged"] for fold in folds]
     missed = counts.get("after_audit", 0)
     if not test["purged"] and not any(lost) and not missed:
-        yield "Purged: nothing had to be; no training sample touches another side."
+        why = "no training sample touches another side" if apart else "like samples were not to be kept apart"
+        yield f"Purged: nothing had to be; {why}."
     if test["purged"]:
         pairs = f"{test['pairs']:,} pairs"
         yield f"Purged: {_purged_samples(test['purged'], 'the test set')} ({pairs})."

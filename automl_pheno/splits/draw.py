@@ -63,11 +63,11 @@ def draw_split(dataset: Dataset, trait: str | None, config: SplitConfig) -> Draw
     """
     y = None if trait is None else dataset.y(trait)
     own = next((f for f in ("set_column", "fold_column", "test_column") if getattr(config, f) is not None), None)
-    library = _library(dataset, config, y) if own is None else None
+    library = _library(dataset, config, y)
     decided, why = decide_method(
         config,
         len(dataset),
-        extrapolates=bool(_extrapolating(library, config)),
+        extrapolates=own is None and bool(_extrapolating(library, config)),
         own_validation=own == "set_column" and "validation" in own_sets(dataset, config),
     )
     try:
@@ -92,6 +92,8 @@ def _draw(
     if library is not None:
         notes.append(library.describe())
         facts["library"] = library.facts()
+    if own is not None:
+        library = None  # it is known what is tested
     kind = _extrapolating(library, config)
     if library is not None and kind:
         sets[:], facts["extrapolation"] = _extrapolate(dataset, library, kind, y, config, notes)
@@ -99,13 +101,9 @@ def _draw(
         sets[:] = own_sets(dataset, config)
     elif config.test_column is not None:
         sets[chosen_test(dataset, config)] = "test"
-    if library is not None and not asked and (named := automatic_columns(dataset)):
-        columns = ", ".join(map(repr, named))
-        if facts.get("extrapolation", {}).get("extrapolation", "none") != "none":
-            notes.append(f"column {columns} is not grouped by: the sets are made by the mutations of the library")
-        else:
-            asked = tuple(f"column:{name}" for name in named)
-            notes.append(f"samples are grouped by {columns}, because the data have such a column")
+    if library is not None and not asked:
+        asked, more = _library_columns(dataset, facts)
+        notes += more
     if config.regime is not None:
         rng = generator(config.seed, "split", "populations")
         asked, strata, more = regime_groups(dataset, config.regime, config.populations, rng)
@@ -115,7 +113,7 @@ def _draw(
         sets[fold >= 0] = "train"
     task = _Task(dataset=dataset, y=y, config=config, sets=sets.astype("<U10"), fold=fold, strata=strata)
     try:
-        groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and library is None)
+        groups = make_groups(dataset, asked, automatic=own in (None, "test_column") and "library" not in facts)
         if own is not None:
             check_whole(dataset, groups.labels, task.sides, f"{own} {getattr(config, own)!r}")
         drawn = _climb(task, groups, notes, facts)
@@ -132,6 +130,18 @@ def _draw(
         kept = tuple(f"column:{name}" for name in automatic_columns(dataset))
         drawn = _climb(task, make_groups(dataset, kept, automatic=False), notes, facts)
     return replace(drawn, extrapolation=facts["extrapolation"]["extrapolation"] if "extrapolation" in facts else "none")
+
+
+def _library_columns(dataset: Dataset, facts: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return by which columns a library is grouped, where its mutations do not make the sets, and a note."""
+    named = automatic_columns(dataset)
+    columns = ", ".join(map(repr, named))
+    if not named:
+        return (), ()
+    if facts.get("extrapolation", {}).get("extrapolation", "none") != "none":
+        return (), (f"column {columns} is not grouped by: the sets are made by the mutations of the library",)
+    note = f"samples are grouped by {columns}, because the data have such a column"
+    return tuple(f"column:{name}" for name in named), (note,)
 
 
 def _extrapolating(library: Library | None, config: SplitConfig) -> tuple[Extrapolating, ...]:

@@ -135,7 +135,8 @@ def _audited(dataset: Dataset, trait: str | None, drawn: Drawn, config: SplitCon
     library = drawn.facts.get("library")
     if library is not None and library["kind"] == "dense":
         rules = replace(rules, reference=library["reference"])
-    independent = _claims_independence(config) and drawn.extrapolation == "none"
+    # of a library nobody can claim it; what its split asks is said instead
+    independent = _claims_independence(config) and drawn.extrapolation == "none" and library is None
     if independent:
         rules = replace(rules, judged=ALL_JUDGED)
     split, lost, pairs = drawn.split, 0, 0

@@ -323,3 +323,13 @@ def test_no_bar_lies_on_both_sides_of_the_threshold(values: list[float], thresho
     right = float(heights[edges[:-1] >= threshold - 1e-9].sum()) * len(found)
     clear = found[np.abs(found - threshold) > 1e-9]
     assert (clear > threshold).sum() - 1e-6 <= right <= (clear > threshold).sum() + len(found) - len(clear) + 1e-6
+
+
+def test_where_nothing_was_to_be_kept_apart_nothing_is_said_to_be() -> None:
+    purged = {"test": {"pairs": 0, "purged": 0}, "validation": {"pairs": 0, "purged": 0}}
+    for groupings, said in (
+        ({"duplicates": 9}, "like samples were not to be kept apart"),
+        ({"duplicates": 9, "similarity:0.9": 5}, "no training sample touches another side"),
+    ):
+        lines = sections.cut_and_purged({"purged": purged, "groupings": groupings, "samples": 9})
+        assert f"Purged: nothing had to be; {said}." in lines

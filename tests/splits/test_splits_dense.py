@@ -219,3 +219,17 @@ def test_a_column_of_groups_is_kept_together_or_said_not_to_be():
     assert "samples are grouped by 'group', because the data have such a column" in made.card["notes"]
     asked = make_split(grouped, "psi", SplitConfig(extrapolation="mutations"))
     assert any(note.startswith("column 'group' is not grouped by") for note in asked.card["notes"])
+
+
+def test_a_published_split_of_a_library_claims_interpolation_and_not_independence():
+    data = dataset_of(nine_mers(2500, frame=True))
+    sets = np.random.default_rng(9).choice(["training", "validation", "test"], 2500)
+    made = make_split(replace(data, columns=pd.DataFrame({"set": sets}, index=data.ids)), "psi",
+                      SplitConfig(set_column="set"))  # fmt: skip
+    assert made.leaks == ()
+    assert made.split.set.tolist() == np.where(sets == "training", "train", sets).tolist()
+    assert "not leakage-free; what can be claimed is interpolation within this library" in made.card["statement"]
+    chosen = make_split(replace(data, columns=pd.DataFrame({"set": sets}, index=data.ids)), "psi",
+                        SplitConfig(test_column="set", test_values=("test",)))  # fmt: skip
+    assert chosen.leaks == ()
+    np.testing.assert_array_equal(chosen.split.set == "test", sets == "test")
