@@ -12,6 +12,7 @@ import pandas as pd
 from automl_pheno.data.cells import Table, check_ids, parse_number, read_table
 from automl_pheno.data.dataset import IntArray
 from automl_pheno.data.options import USUAL_MISSING
+from automl_pheno.data.places import PLACE_NAMES
 from automl_pheno.data.source import Source
 from automl_pheno.data.variants import variant_table
 from automl_pheno.errors import DataError
@@ -19,10 +20,9 @@ from automl_pheno.errors import DataError
 VARIANT_NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "variant", "variant_id", "snp", "snp_id", "snp_name", "marker", "marker_id", "marker_name", "rs",
            "rs_id", "locus", "locus_name", "name", "probe"),
-    "chromosome": ("chromosome", "chrom", "chr", "chromosome_name", "chrom_name", "seqname", "seqnames", "seqid",
-                   "contig", "scaffold", "linkage_group", "lg"),
-    "position": ("position", "pos", "bp", "position_bp", "pos_bp", "base_pair_position", "physical_position",
-                 "chrom_pos", "ps", "position_mb", "pos_mb", "mb", "mbp", "position_kb", "pos_kb", "kb"),
+    "chromosome": (*PLACE_NAMES["chromosome"], "linkage_group", "lg"),
+    "position": (*PLACE_NAMES["position"], "position_bp", "pos_bp", "physical_position",
+                 "position_mb", "pos_mb", "mb", "mbp", "position_kb", "pos_kb", "kb"),
     "genetic position": ("cm", "position_cm", "pos_cm", "genetic_position", "genetic_distance", "morgan"),
     "ref": ("ref", "reference", "ref_allele", "reference_allele", "a2", "allele2", "other_allele",
             "non_effect_allele", "a0", "allele0"),

@@ -14,6 +14,7 @@ StrictWhole = Annotated[int, Strict()]
 StrictNumber = Annotated[float, Strict()]
 
 _GRID_TOLERANCE = 1e-6  # of a step
+_LONGEST_SHOWN = 60
 
 
 class RangeProblemsError(ValueError):
@@ -32,7 +33,10 @@ def shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(shown(v) for v in value)}]"
-    return "a mapping" if isinstance(value, dict) else repr(value)
+    if isinstance(value, dict):
+        return "a mapping"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def same_value(first: object, second: object) -> bool:

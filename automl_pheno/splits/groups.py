@@ -246,8 +246,11 @@ def by_column(dataset: Dataset, name: str, values: pd.Series[str] | None = None)
     Raises
     ------
     SplitError
-        No such column, or no sample has a value in it.
+        No such column, no sample has a value in it, or one is a number that may mean "no value".
     """
+    if name in dataset.unusable and name in dataset.traits and dataset.traits[name].min() < 0:  # -9 is no group
+        msg = f"groups: column {name!r} {dataset.unusable[name]}"
+        raise SplitError(msg)
     values = column_of(dataset, name, "groups") if values is None else values
     lost, n = int(values.isna().sum()), len(dataset)
     if lost == n:

@@ -11,6 +11,7 @@ from automl_pheno.data.options import Missing
 from automl_pheno.data.sentinels import sentinels
 from automl_pheno.errors import DataError, SplitError
 from automl_pheno.splits import SplitConfig
+from automl_pheno.splits.groups import make_groups
 from automl_pheno.splits.own import own_folds
 
 N = 60
@@ -189,3 +190,12 @@ def test_python_and_a_study_file_take_it(files):
     assert (trait, int(data.traits["yield"].isna().sum())) == ("yield", 2)
     over, _, _ = plan_data(study=study, missing=("value:-9", "-"))
     assert over.y("yield")[0] == -9
+
+
+def test_a_number_that_stands_for_no_value_is_no_group(tmp_path):
+    rows = [f"s{i},{'ACGT' * 5 + 'A' * i + 'C'},{i}.5,{-9 if i < 3 else i % 6}" for i in range(40)]
+    (tmp_path / "d.csv").write_text("id,sequence,yield,block\n" + "\n".join(rows) + "\n")
+    with pytest.raises(SplitError, match=r"groups: column 'block' is -9 \(3 of 40 rows\).*--missing -9"):
+        make_groups(ap.read(tmp_path / "d.csv"), ("column:block",))
+    groups = make_groups(ap.read(tmp_path / "d.csv", missing="-9"), ("column:block",))
+    assert len(set(groups.labels.tolist())) == 6 + 3  # each sample without a block is a group of its own
