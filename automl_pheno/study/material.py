@@ -88,11 +88,11 @@ def prepare(
     truth = None
     if dataset is None:
         dataset, truth, trait = _read_data(config, progress)
+    check_suits(config.curation, dataset.kind)
     trait = choose_trait(dataset, trait)
     dataset = drop_missing(dataset, trait)
     for note in dataset.notes:
         progress.message(note)
-    check_suits(config.curation, dataset.kind)
     if space.input != dataset.kind:
         msg = (
             f"{config.space}: the space is for {space.input} inputs, but {dataset.name} holds {dataset.kind}s; "

@@ -101,6 +101,24 @@ def _record(draw: Any, name: str, metric: str, folds: int) -> TrialRecord:
     )
 
 
+def _choice(draw: Any, nets: list[dict[str, Any]], best: dict[str, Any], metric: str) -> dict[str, Any]:
+    """Return why the first of the networks was chosen, of which another one may be the best."""
+    chosen = nets[0]
+    default = chosen if best is not chosen else draw(st.sampled_from([None, *nets]))
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    other = default is not None and default is not best
+    difference = sign * (best["validation"] - default["validation"]) if other else None
+    error = draw(st.floats(0.001, 0.5)) if other else None
+    if best is not chosen and error is not None:  # else the best would have been chosen
+        error = max(error, abs(difference or 0.0))
+    return {
+        "rule": "one-standard-error", "network": chosen["name"], "best": best["name"],
+        "default": None if default is None else default["name"], "value": chosen["validation"],
+        "of_best": best["validation"], "of_default": None if default is None else default["validation"],
+        "difference": difference, "standard_error": error if best is not chosen or draw(st.booleans()) else None,
+    }  # fmt: skip
+
+
 def _final(draw: Any, complete: list[TrialRecord], metric: str) -> tuple[dict[str, Any], pd.DataFrame | None]:
     n_test = draw(st.sampled_from([2, 12, 2345]))
     old = draw(st.booleans())
@@ -117,7 +135,7 @@ def _final(draw: Any, complete: list[TrialRecord], metric: str) -> tuple[dict[st
         nets = [entry for entry in entries if entry["kind"] == "network"]
         if nets:  # the rule of choice took the first, be it the best or not
             best = draw(st.sampled_from(nets))
-            final["choice"] = {"network": nets[0]["name"], "best": best["name"], "of_best": best["validation"]}
+            final["choice"] = _choice(draw, nets, best, metric)
     kinds = {kind: next((e["name"] for e in entries if e["kind"] == kind), None) for kind in ("network", "baseline")}
     if n_test > 2 and all(kinds.values()):
         final["comparison"] = {**kinds, **draw(_comparisons(metric, old)), "sentence": draw(STALE)}

@@ -204,6 +204,10 @@ def a_winner_is_called_the_best_only_where_nothing_objects(run: RunFiles, words:
     choice = final.get("choice") or {"network": "", "best": ""}
     stands_in = choice["network"] == final["winner"]["name"] and choice["best"] != choice["network"]
     assert (f"It is the hand-made configuration: {choice['best']} is better" in text) == stands_in
+    if choice.get("standard_error") is not None:
+        compared = f"{choice['of_best']:.3f} against {choice['of_default']:.3f} of the hand-made configuration"
+        assert compared in words.page
+        assert f"({choice['standard_error']:.3f})" in words.page
     contradicted = verdict == ("worse" if kind == "network" else "better")
     assert ("on the test set the best" in text) == contradicted
 

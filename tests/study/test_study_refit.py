@@ -35,7 +35,7 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluate, "make_predictor", make)
     monkeypatch.setattr(evaluate, "save_predictor", lambda *args, **options: None)
-    monkeypatch.setattr(evaluate, "_need_backend", lambda backend: None)
+    monkeypatch.setattr(evaluate, "need_backend", lambda backend: None)
 
     def refit(name, epochs, members):
         task = {
