@@ -70,7 +70,8 @@ def test_each_sample_is_validated_on_once_a_repeat_and_groups_stay_whole(n, n_gr
                    if (one.set[rows] == "train").all())  # fmt: skip
         sizes = np.bincount(one.fold[development], minlength=folds)
         # sizes and the spread of the trait are balanced together, so whole groups alone do not bound the sizes
-        assert np.abs(sizes / len(development) - 1.0 / folds).max() <= 0.05 + np.bincount(plots).max() / len(development)
+        most = 0.05 * len(development) + np.bincount(plots).max()
+        assert np.abs(sizes - len(development) / folds).max() <= most
     for fold in split.folds():
         assert not set(plots[fold.train]) & set(plots[fold.validation])
         assert not set(fold.train) & set(split.test)
