@@ -111,7 +111,7 @@ def checked_records(
 
 
 def _header(source: Source, names: Sequence[str]) -> tuple[str, ...]:
-    line = next(number for number, text in enumerate(source.lines(), start=1) if text.strip())
+    line = next((number for number, text in enumerate(source.lines(), start=1) if text.strip()), 1)
     seen: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name and number > 1:

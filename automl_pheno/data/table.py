@@ -13,6 +13,7 @@ from automl_pheno.data.encode import encode_sequences, looks_like_protein
 from automl_pheno.data.ids import is_group_name
 from automl_pheno.data.read import READERS, ReadOptions, Samples
 from automl_pheno.data.source import Preview, Source
+from automl_pheno.data.table_layout import is_hapmap
 from automl_pheno.errors import DataError, known_names
 
 SEQUENCE_NAMES = ("sequence", "seq", "dna_sequence", "dna", "sequences")
@@ -27,7 +28,7 @@ class TableReader:
 
     def recognises(self, preview: Preview, missing: Collection[str]) -> bool:
         """Say whether a column is called ``sequence`` or holds DNA."""
-        if preview.first_line.startswith(">"):
+        if preview.first_line.startswith(">") or is_hapmap(preview):
             return False
         named = {name.lower() for name in preview.header} & set(SEQUENCE_NAMES)
         return bool(named or sequence_like(preview, missing))

@@ -127,7 +127,10 @@ class _Calls:
         return out
 
     def doses(self) -> FloatArray:
-        """Return values of DS; raises DataError where one is no number."""
+        """Return values of DS; raises DataError where one is no number, or a field is empty."""
+        if b"::" in self.cells or b":\t" in self.cells or self.cells.endswith(b":"):
+            msg = f"{self.place}: a sample has an empty field; a missing value is written as '.'"
+            raise DataError(msg)
         quick = self._quick_doses()
         if quick is not None:
             return quick

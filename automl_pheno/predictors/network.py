@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from automl_pheno.metrics import METRICS
 from automl_pheno.networks import average, build
 from automl_pheno.predictors.calibration import Calibration, Correction, scorable
 from automl_pheno.predictors.coding import GenotypeCoder
+from automl_pheno.predictors.epochs import CrossedEpochs
 from automl_pheno.predictors.protocol import PREDICTORS, FitSummary, Report
 from automl_pheno.predictors.state import check_weights
 from automl_pheno.space.config import ModelConfig
@@ -134,18 +136,29 @@ class NetworkPredictor:
             validation=self._rows(validation.inputs if validation is not None else train.inputs.take(np.arange(0))),
             weights=None if train.weights is None else train.weights.astype(np.float32),
         )
-        self._trained = [train_network(self, data, validation, rng, report) for _ in range(self.members)]
+        crossed = [CrossedEpochs.of(validation.groups) for _ in range(self.members)] if validation is not None else []
+        self._trained = [
+            train_network(self, data, validation, rng, report, crossed[number] if crossed else None)
+            for number in range(self.members)
+        ]
+        result = self._trained[0]
+        if self.until is not None and crossed and result.checkpoint is not None:
+            if result.began and self.start is not None and self.start.crossed is not None:
+                crossed[0].after(*self.start.crossed)
+            result = replace(
+                result, checkpoint=replace(result.checkpoint, crossed=(crossed[0].best, crossed[0].output))
+            )
         self._model, self._correction = None, Correction()
         validated, seen = None, None
         if validation is not None and len(validation):
             output, observed = self._output(validation.inputs), self._scaled(validation.y)
             seen = Calibration.measure(observed, output, validation.groups)
             if self.epochs is None:  # else these rows are for the report alone
-                validated = scorable(observed, output, validation.groups) * self.y_sd + self.y_mean
+                apart = np.mean([each.output for each in crossed], axis=0)
+                validated = scorable(observed, apart, validation.groups) * self.y_sd + self.y_mean
         scale = seen if self.epochs is None else self.calibration
         if scale is not None:
             self._correction, self._model = scale.correction(), None
-        result = self._trained[0]
         self.start, self.checkpoint = self.start if result.began else None, result.checkpoint
         return FitSummary(
             weights=size.weights * self.members,
@@ -265,14 +278,22 @@ class NetworkPredictor:
             raise PredictorError(msg)
 
 
+def _as_they_are(values: FloatArray) -> FloatArray:
+    return values
+
+
 def train_network(
     predictor: NetworkPredictor,
     data: TrainingData,
     validation: Examples | None,
     rng: np.random.Generator,
     report: Report | None,
+    crossed: CrossedEpochs | None,
 ) -> TrainingResult:
-    """Train with the predictor's metric as the monitor; predictions are judged in phenotype units, see ``units``."""
+    """Train with the predictor's metric as the monitor; predictions are judged in phenotype units, see ``units``.
+
+    What `crossed` collects is judged by the same metric.
+    """
     metric = METRICS[predictor.metric]
     sign = 1.0 if metric.higher_is_better else -1.0
     observed = None if validation is None else predictor._scaled(validation.y)
@@ -281,12 +302,11 @@ def train_network(
         if validation is None or observed is None:
             return {}
         output = scaled if predictor.epochs is not None else scorable(observed, scaled, validation.groups)
-        predictions = output * predictor.y_sd + predictor.y_mean
-        units = predictor.units
-        if units is None:
-            value = metric.function(validation.y, predictions)
-        else:
-            value = metric.function(units(validation.y), units(predictions))
+        units = predictor.units or _as_they_are
+        y, predictions = units(validation.y), units(output * predictor.y_sd + predictor.y_mean)
+        value = metric.function(y, predictions)
+        if crossed is not None and predictor.epochs is None:
+            crossed.add(scaled, lambda rows: sign * metric.function(y[rows], predictions[rows]))
         loss = float(np.mean((observed - scaled) ** 2))
         return {"monitor": sign * value, "val_loss": loss, f"val_{predictor.metric}": value}
 

@@ -32,6 +32,8 @@ class Checkpoint:
         One mapping for each epoch so far.
     rng
         State of the generator.
+    crossed
+        ``best`` and ``output`` of `predictors.epochs.CrossedEpochs` so far; None where nobody collects them.
     """
 
     state: Any
@@ -40,6 +42,7 @@ class Checkpoint:
     best_epoch: int
     curve: tuple[Mapping[str, float], ...]
     rng: Mapping[str, Any]
+    crossed: tuple[Array, Array] | None = None
 
     @property
     def epoch(self) -> int:
@@ -64,6 +67,8 @@ class Checkpoint:
         arrays |= {f"slot.{i}.{j}": value for i, pair in enumerate(slots) for j, value in enumerate(pair)}
         arrays |= {f"best_trainable.{i}": value for i, value in enumerate(self.best[0])}
         arrays |= {f"best_non_trainable.{i}": value for i, value in enumerate(self.best[1])}
+        if self.crossed is not None:
+            arrays |= {"crossed_best": self.crossed[0], "crossed_output": self.crossed[1]}
         about = {
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
@@ -99,6 +104,7 @@ class Checkpoint:
             best_epoch=about["best_epoch"],
             curve=tuple(about["curve"]),
             rng=about["rng"],
+            crossed=(arrays["crossed_best"], arrays["crossed_output"]) if "crossed_best" in arrays else None,
         )
 
 

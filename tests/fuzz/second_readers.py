@@ -456,7 +456,8 @@ def _second_plink(path: Path, words: dict[str, Any]) -> Read | None:
     from bed_reader import open_bed
 
     del words
-    if any(path.with_suffix(ending).read_bytes().startswith(b"\x1f\x8b") for ending in (".bim", ".fam")):
+    heads = [path.with_suffix(ending).read_bytes()[:4] for ending in (".bim", ".fam")]
+    if any(head.startswith((b"\x1f\x8b", b"\xef\xbb\xbf ")) for head in heads):
         return None
     try:
         with open_bed(path, num_threads=1) as bed:
