@@ -142,12 +142,11 @@ class NetworkPredictor:
             for number in range(self.members)
         ]
         result = self._trained[0]
-        if self.until is not None and crossed and result.checkpoint is not None:
-            if result.began and self.start is not None and self.start.crossed is not None:
-                crossed[0].after(*self.start.crossed)
-            result = replace(
-                result, checkpoint=replace(result.checkpoint, crossed=(crossed[0].best, crossed[0].output))
-            )
+        if crossed and result.began and self.start is not None and self.start.crossed is not None:
+            crossed[0].after(*self.start.crossed)
+        if crossed and result.checkpoint is not None:
+            so_far = (crossed[0].best, crossed[0].output)
+            result = replace(result, checkpoint=replace(result.checkpoint, crossed=so_far))
         self._model, self._correction = None, Correction()
         validated, seen = None, None
         if validation is not None and len(validation):
@@ -155,6 +154,7 @@ class NetworkPredictor:
             seen = Calibration.measure(observed, output, validation.groups)
             if self.epochs is None:  # else these rows are for the report alone
                 apart = np.mean([each.output for each in crossed], axis=0)
+                apart = np.where(np.isnan(apart), output, apart)  # of an older checkpoint no epoch may have followed
                 validated = scorable(observed, apart, validation.groups) * self.y_sd + self.y_mean
         scale = seen if self.epochs is None else self.calibration
         if scale is not None:
